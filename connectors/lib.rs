@@ -1,0 +1,24 @@
+//! The connector contract of Jiesu, and one module per adapter.
+//!
+//! An adapter reads one kind of source, turns its own entries into complaints by a pure function, and may answer on the
+//! channel it read from. It cannot name the database, the HTTP server or the wall clock: whatever it needs from outside
+//! comes in through [`contract::Toolbox`]. The gateway depends on this crate, never the other way.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`contract`] | what an adapter implements, and what it may be told |
+//! | [`entry`] | one item exactly as received |
+//! | [`complaint`] | an entry normalised |
+//! | [`fault`] | errors classed by what to do about them |
+//! | [`registry`] | the one list of adapters |
+//! | [`clock`], [`http`], [`secret`] | the outside world, passed in |
+//!
+//! To add an adapter: a module here, its lines in [`registry`], and a folder under `fixtures/`.
+
+pub mod clock;
+pub mod complaint;
+pub mod contract;
+pub mod entry;
+pub mod fault;
+pub mod http;
+pub mod secret;

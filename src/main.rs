@@ -1,0 +1,3 @@
+//! The `jiesu` program.
+
+fn main() {}
