@@ -247,6 +247,17 @@ pub struct Reply {
     pub text: String,
 }
 
+/// What an answer on a channel needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answering {
+    /// The channel has no way back, or none is set up.
+    None,
+    /// The petitioner's address.
+    ToAddress,
+    /// The item that is answered.
+    ToItem,
+}
+
 /// Answers on the channel.
 #[async_trait]
 pub trait Answer: Send + Sync {
@@ -306,6 +317,11 @@ pub trait Adapter: Send + Sync {
     /// # Errors
     /// A configuration fault where a secret is missing or the settings cannot work.
     fn source(&self, tools: &Toolbox) -> Result<Source, Fault>;
+
+    /// What an answer needs, where the channel has a way back and it is set up.
+    fn answering(&self) -> Answering {
+        Answering::None
+    }
 
     /// The answering part, where the channel has one and it is set up.
     ///

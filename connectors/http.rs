@@ -1,4 +1,5 @@
-//! The one way out over HTTP: every client has time-outs, a bounded body, a user agent, a redirect cap and a pace.
+//! The one way out over HTTP: every client has time-outs, a bounded body, a user agent, redirects within one host and a
+//! pace.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -82,7 +83,7 @@ impl Http {
             .user_agent(concat!("Jiesu/", env!("CARGO_PKG_VERSION"), " (12345 hotline gateway)"))
             .connect_timeout(limits.connect)
             .timeout(limits.exchange)
-            .redirect(reqwest::redirect::Policy::limited(limits.redirects))
+            .redirect(same_host(limits.redirects))
             .build()
             .map_err(|error| Fault::configuration(format!("the HTTP client cannot be set up: {error}")))?;
         Ok(Self { client, pace, limits })
@@ -147,6 +148,18 @@ impl Answered {
                 .remedy("check the address in the connector's settings")),
         }
     }
+}
+
+/// Follows redirects on the host that was asked only: a page must not send us elsewhere, least of all inside (SSRF).
+fn same_host(limit: usize) -> reqwest::redirect::Policy {
+    reqwest::redirect::Policy::custom(move |attempt| {
+        let within = attempt.previous().first().is_some_and(|first| {
+            first.host_str() == attempt.url().host_str()
+                && first.port_or_known_default() == attempt.url().port_or_known_default()
+                || first.host_str() == attempt.url().host_str() && attempt.url().scheme() == "https"
+        });
+        if attempt.previous().len() > limit || !within { attempt.stop() } else { attempt.follow() }
+    })
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {

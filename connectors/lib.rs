@@ -10,15 +10,27 @@
 //! | [`entry`] | one item exactly as received |
 //! | [`complaint`] | an entry normalised |
 //! | [`fault`] | errors classed by what to do about them |
-//! | [`registry`] | the one list of adapters |
+//! | [`settings`] | settings read so that every mistake is told at once |
+//! | [`html`] | HTML to plain text, for every adapter that meets it |
 //! | [`clock`], [`http`], [`secret`] | the outside world, passed in |
+//! | [`times`] | the forms in which sources tell times |
 //!
 //! To add an adapter: a module here, its lines in [`registry`], and a folder under `fixtures/`.
 
 pub mod clock;
 pub mod complaint;
+#[cfg(test)]
+mod conformance;
 pub mod contract;
 pub mod entry;
 pub mod fault;
+pub mod html;
 pub mod http;
 pub mod secret;
+pub mod settings;
+pub mod times;
+
+/// The guide's adapter, compiled and run so that it stays true.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/adapters.md")]
+struct Guide;

@@ -1,3 +1,14 @@
 //! The gateway of Jiesu: intake, assess, issue, queue and notices around the connectors.
+//!
+//! An item goes one way: an adapter brings it, [`intake`] seals and stores it, [`assess`] judges it, [`issue`] makes a
+//! ticket of it, the queue in [`store`] hands the ticket out, and [`notices`] tells the petitioner. Each of these steps is
+//! one committed transaction, and the next begins from what the database holds. `ARCHITECTURE.md` tells what may depend
+//! on what, and what happens where the process is killed.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`assess`] | screening and classifying: a pure function |
+//!
+//! The connector contract and the adapters are a crate of their own, [`connectors`], which knows nothing of this one.
 
 pub mod assess;
