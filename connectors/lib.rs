@@ -12,6 +12,7 @@
 //! | [`fault`] | errors classed by what to do about them |
 //! | [`settings`] | settings read so that every mistake is told at once |
 //! | [`html`] | HTML to plain text, for every adapter that meets it |
+//! | [`mail`] | mail to complaints, for every adapter that meets it |
 //! | [`clock`], [`http`], [`secret`] | the outside world, passed in |
 //! | [`times`] | the forms in which sources tell times |
 //!
@@ -26,6 +27,7 @@ pub mod entry;
 pub mod fault;
 pub mod html;
 pub mod http;
+pub mod mail;
 pub mod secret;
 pub mod settings;
 pub mod times;
