@@ -14,6 +14,7 @@
 //! | [`html`] | HTML to plain text, for every adapter that meets it |
 //! | [`mail`] | mail to complaints, for every adapter that meets it |
 //! | [`clock`], [`http`], [`secret`] | the outside world, passed in |
+//! | [`mapping`] | where the fields of a complaint stand in a document |
 //! | [`times`] | the forms in which sources tell times |
 //!
 //! To add an adapter: a module here, its lines in [`registry`], and a folder under `fixtures/`.
@@ -27,7 +28,9 @@ pub mod entry;
 pub mod fault;
 pub mod html;
 pub mod http;
+pub mod inlet;
 pub mod mail;
+pub mod mapping;
 pub mod secret;
 pub mod settings;
 pub mod times;
