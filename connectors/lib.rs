@@ -26,6 +26,7 @@ mod conformance;
 pub mod contract;
 pub mod entry;
 pub mod fault;
+pub mod files;
 pub mod html;
 pub mod http;
 pub mod inlet;
