@@ -19,6 +19,7 @@
 //!
 //! To add an adapter: a module here, its lines in [`registry`], and a folder under `fixtures/`.
 
+pub mod board;
 pub mod clock;
 pub mod complaint;
 #[cfg(test)]
