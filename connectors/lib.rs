@@ -32,6 +32,7 @@ pub mod html;
 pub mod http;
 pub mod inlet;
 pub mod mail;
+pub mod mailbox;
 pub mod mapping;
 pub mod secret;
 pub mod settings;

@@ -1,0 +1,250 @@
+//! E-mail boxes (省/市长电子信箱): reads a folder over IMAP and answers over SMTP.
+//!
+//! Mailboxes are where complaints were lost most often in systems of this kind: one bad mail blocked all that followed, a
+//! cursor that was no cursor skipped or doubled them, a set-up wizard emptied the box. So this adapter only looks
+//! (`EXAMINE`, `BODY.PEEK[]`), keeps a UID cursor under its UIDVALIDITY, and steps around any mail that the server cannot
+//! give. What a mail says is the business of [`crate::mail`].
+//!
+//! | module | holds |
+//! |---|---|
+//! | `wire` | TCP, TLS, a bound on what is read |
+//! | `link` | the IMAP commands used |
+//! | `plan` | which mails a page holds (pure) |
+//! | `item` | from what was fetched to an entry |
+//! | `pull` | reading, check and waiting for news |
+//! | `answer` | replies over SMTP |
+//! | `trouble` | what a server's refusal means |
+//! | `folder` | folder names on the wire |
+
+mod answer;
+mod folder;
+mod item;
+mod link;
+mod plan;
+mod pull;
+#[cfg(test)]
+mod tests;
+mod trouble;
+mod wire;
+
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
+
+use jiff::Timestamp;
+use lettre::Address;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    complaint::Complaint,
+    contract::{Adapter, Answer, Answering, Mistake, Normalise, Source, Toolbox, Unreadable},
+    entry::RawEntry,
+    fault::Fault,
+    mail::{self, OwnAddresses},
+    secret::SecretRef,
+};
+
+/// What the adapter reads, in one line.
+pub const ABOUT: &str =
+    "电子信箱: an e-mail box over IMAP, with answers over SMTP / 通过 IMAP 收取来信，通过 SMTP 回复";
+
+/// How a connection is protected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Tls {
+    /// TLS from the first byte.
+    #[default]
+    Implicit,
+    /// Starts plain and must change to TLS before anything is said.
+    Starttls,
+    /// No protection; only for a server on this machine.
+    None,
+}
+
+/// Settings of one e-mail box.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// IMAP server: a host name or an address.
+    pub host: String,
+    /// IMAP port; by default 993 with implicit TLS and 143 otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// How the IMAP connection is protected.
+    #[serde(default)]
+    pub tls: Tls,
+    /// PEM file with the only authorities to trust, for a server with a certificate of its own authority; by default the
+    /// public authorities are trusted. Holds for SMTP too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// User, at most providers the whole address.
+    pub user: String,
+    /// Where the password is found; at 163, 126, yeah, qq and aliyun boxes it is the authorisation code (授权码).
+    pub password: SecretRef,
+    /// Folder to read, as people write it.
+    #[serde(default = "inbox")]
+    pub folder: String,
+    /// Further addresses that this office writes from: mail from them is our own coming back. The user and the sender of the
+    /// answers count without being named here.
+    #[serde(default)]
+    pub own_addresses: Vec<String>,
+    /// Domain of the ids of our own messages (what stands behind the @ in Message-ID): a mail that bears one is our own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id_domain: Option<String>,
+    /// Whether to let the server tell of new mail (IDLE, RFC 2177), where it can; otherwise it is asked at intervals.
+    #[serde(default = "yes")]
+    pub idle: bool,
+    /// How answers leave; without it this connector does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smtp: Option<Smtp>,
+}
+
+/// How answers leave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    /// SMTP server: a host name or an address.
+    pub host: String,
+    /// SMTP port; by default 465 with implicit TLS, 587 with STARTTLS, 25 without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// How the SMTP connection is protected.
+    #[serde(default)]
+    pub tls: Tls,
+    /// User; without user and password none is named to the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Where the password is found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<SecretRef>,
+    /// Address that answers are sent from.
+    pub from: String,
+    /// Name shown beside that address.
+    #[serde(default = "office")]
+    pub from_name: String,
+}
+
+fn inbox() -> String {
+    "INBOX".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn office() -> String {
+    "12345政务服务便民热线".to_owned()
+}
+
+impl Settings {
+    fn port(&self) -> u16 {
+        self.port.unwrap_or(if self.tls == Tls::Implicit { 993 } else { 143 })
+    }
+
+    /// Whom we are known as, so that our own mail coming back is recognised.
+    fn own(&self) -> OwnAddresses {
+        let mut addresses = self.own_addresses.clone();
+        addresses.extend(self.user.contains('@').then(|| self.user.clone()));
+        addresses.extend(self.smtp.as_ref().map(|smtp| smtp.from.clone()));
+        OwnAddresses { addresses, message_id_domain: self.message_id_domain.clone() }
+    }
+}
+
+impl Adapter for Settings {
+    fn validate(&self) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        judge_server("", &self.host, self.port, self.tls, &mut mistakes);
+        if self.user.trim().is_empty() || self.user.chars().any(char::is_control) {
+            mistakes
+                .push(Mistake::new("/user", "the user is missing").suggest("the whole address, such as box@163.com"));
+        }
+        if self.folder.is_empty() || self.folder.chars().any(char::is_control) {
+            mistakes.push(Mistake::new("/folder", "a folder's name is needed").suggest("INBOX"));
+        }
+        for (position, address) in self.own_addresses.iter().enumerate() {
+            judge_address(&format!("/own_addresses/{position}"), address, &mut mistakes);
+        }
+        if let Some(domain) = &self.message_id_domain
+            && (domain.is_empty() || domain.contains(|one: char| one == '@' || one.is_whitespace() || one.is_control()))
+        {
+            let mistake = Mistake::new("/message_id_domain", "a domain is needed, without @ and spaces");
+            mistakes.push(mistake.suggest("12345.liaoyang.gov.cn"));
+        }
+        if let Some(smtp) = &self.smtp {
+            judge_server("/smtp", &smtp.host, smtp.port, smtp.tls, &mut mistakes);
+            judge_address("/smtp/from", &smtp.from, &mut mistakes);
+            if smtp.user.is_some() != smtp.password.is_some() {
+                mistakes.push(Mistake::new("/smtp/user", "user and password are given both or neither"));
+            }
+            if smtp.from_name.chars().any(char::is_control) {
+                mistakes
+                    .push(Mistake::new("/smtp/from_name", "a name holds no line breaks or other control characters"));
+            }
+        }
+        mistakes
+    }
+
+    fn normaliser(&self) -> Result<Arc<dyn Normalise>, Fault> {
+        Ok(Arc::new(Letters { own: self.own(), bounds: mail::Bounds::default() }))
+    }
+
+    fn source(&self, tools: &Toolbox) -> Result<Source, Fault> {
+        let door = link::Door {
+            host: self.host.clone(),
+            port: self.port(),
+            tls: self.tls,
+            trust: wire::trust(self.ca_file.as_deref())?,
+            user: self.user.clone(),
+            password: self.password.reveal()?,
+            folder: self.folder.clone(),
+        };
+        Ok(Source::Pull(Box::new(pull::Mailbox::new(door, self.idle, tools))))
+    }
+
+    fn answering(&self) -> Answering {
+        if self.smtp.is_some() { Answering::ToAddress } else { Answering::None }
+    }
+
+    fn answerer(&self, tools: &Toolbox) -> Result<Option<Arc<dyn Answer>>, Fault> {
+        let Some(smtp) = &self.smtp else { return Ok(None) };
+        Ok(Some(Arc::new(answer::Sender::new(smtp, self.ca_file.as_deref(), tools)?)))
+    }
+}
+
+fn judge_server(at: &str, host: &str, port: Option<u16>, tls: Tls, mistakes: &mut Vec<Mistake>) {
+    let well_formed = !host.is_empty() && host.chars().all(|one| one.is_ascii_alphanumeric() || ".-:_".contains(one));
+    if !well_formed {
+        let mistake =
+            Mistake::new(format!("{at}/host"), "a host name or an address is needed, without scheme and port");
+        mistakes.push(mistake.suggest("imap.163.com"));
+    }
+    if port == Some(0) {
+        mistakes.push(Mistake::new(format!("{at}/port"), "0 is not a port").suggest("leave it out for the usual one"));
+    }
+    if tls == Tls::None && !is_here(host) {
+        let message =
+            "without TLS the password and the citizens' mails would cross the network in the clear (Article 24)";
+        mistakes.push(Mistake::new(format!("{at}/tls"), message).suggest("implicit or starttls"));
+    }
+}
+
+fn is_here(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn judge_address(at: &str, address: &str, mistakes: &mut Vec<Mistake>) {
+    if address.parse::<Address>().is_err() {
+        mistakes.push(Mistake::new(at, "this is not an e-mail address").suggest("box@example.gov.cn, without a name"));
+    }
+}
+
+/// Turns mails into complaints.
+struct Letters {
+    own: OwnAddresses,
+    bounds: mail::Bounds,
+}
+
+impl Normalise for Letters {
+    fn normalise(&self, entry: &RawEntry, received_at: Timestamp) -> Result<Complaint, Unreadable> {
+        mail::normalise(&entry.raw, &self.own, &self.bounds, received_at)
+    }
+}
