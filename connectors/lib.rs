@@ -10,6 +10,7 @@
 //! | [`entry`] | one item exactly as received |
 //! | [`complaint`] | an entry normalised |
 //! | [`fault`] | errors classed by what to do about them |
+//! | [`registry`] | the one list of adapters |
 //! | [`settings`] | settings read so that every mistake is told at once |
 //! | [`html`] | HTML to plain text, for every adapter that meets it |
 //! | [`mail`] | mail to complaints, for every adapter that meets it |
@@ -34,6 +35,8 @@ pub mod inlet;
 pub mod mail;
 pub mod mailbox;
 pub mod mapping;
+pub mod process;
+pub mod registry;
 pub mod secret;
 pub mod settings;
 pub mod times;

@@ -1,0 +1,190 @@
+//! The one list of adapters. To add one: its `mod`, its variant, and one arm in each match below; the compiler names
+//! whatever is forgotten.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use schemars::schema_for;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    board,
+    contract::{Adapter, AdapterInfo, Mistake},
+    files, inlet, mailbox, process,
+    settings::{self, SettingsError, nearest},
+};
+
+/// The kinds of sources that can be read (适配器).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdapterKind {
+    /// Mailboxes over IMAP.
+    Mailbox,
+    /// Message boards over HTTP.
+    Board,
+    /// Signed pushes.
+    Inlet,
+    /// A watched folder.
+    Files,
+    /// A program in any language.
+    Process,
+}
+
+/// There is no adapter of that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no adapter {name:?}; expected {expected}")]
+pub struct UnknownAdapter {
+    /// The name, cut to 64 characters.
+    pub name: String,
+    /// The names that there are, in words.
+    pub expected: String,
+    /// The name that was most likely meant.
+    pub nearest: Option<&'static str>,
+}
+
+impl AdapterKind {
+    /// Every adapter.
+    pub const ALL: [Self; 5] = [Self::Mailbox, Self::Board, Self::Inlet, Self::Files, Self::Process];
+
+    /// The name that configuration uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mailbox => "mailbox",
+            Self::Board => "board",
+            Self::Inlet => "inlet",
+            Self::Files => "files",
+            Self::Process => "process",
+        }
+    }
+
+    /// An adapter with these settings, correctly typed; [`Adapter::validate`] has still to be asked.
+    ///
+    /// # Errors
+    /// Every mistake in the types and names of the settings.
+    pub fn settings(self, value: &Value) -> Result<Box<dyn Adapter>, SettingsError> {
+        match self {
+            Self::Mailbox => boxed::<mailbox::Settings>(value),
+            Self::Board => boxed::<board::Settings>(value),
+            Self::Inlet => boxed::<inlet::Settings>(value),
+            Self::Files => boxed::<files::Settings>(value),
+            Self::Process => boxed::<process::Settings>(value),
+        }
+    }
+
+    /// Every mistake in the settings, by JSON pointer: in types and names, and in what they say.
+    pub fn mistakes(self, value: &Value) -> Vec<Mistake> {
+        match self {
+            Self::Mailbox => mistakes::<mailbox::Settings>(value),
+            Self::Board => mistakes::<board::Settings>(value),
+            Self::Inlet => mistakes::<inlet::Settings>(value),
+            Self::Files => mistakes::<files::Settings>(value),
+            Self::Process => mistakes::<process::Settings>(value),
+        }
+    }
+
+    /// What can be told of the adapter: its name, what it reads, the schema of its settings.
+    pub fn info(self) -> AdapterInfo {
+        let (about, schema) = match self {
+            Self::Mailbox => (mailbox::ABOUT, schema_for!(mailbox::Settings)),
+            Self::Board => (board::ABOUT, schema_for!(board::Settings)),
+            Self::Inlet => (inlet::ABOUT, schema_for!(inlet::Settings)),
+            Self::Files => (files::ABOUT, schema_for!(files::Settings)),
+            Self::Process => (process::ABOUT, schema_for!(process::Settings)),
+        };
+        AdapterInfo { name: self.as_str(), about, schema }
+    }
+
+    /// Where the settings refer to secrets, by JSON pointer.
+    pub fn secrets(self, value: &Value) -> BTreeSet<String> {
+        match self {
+            Self::Mailbox => settings::read_through::<mailbox::Settings>(value).secrets,
+            Self::Board => settings::read_through::<board::Settings>(value).secrets,
+            Self::Inlet => settings::read_through::<inlet::Settings>(value).secrets,
+            Self::Files => settings::read_through::<files::Settings>(value).secrets,
+            Self::Process => settings::read_through::<process::Settings>(value).secrets,
+        }
+    }
+
+    /// The fields of the settings that hold a path (those of secrets apart): a relative one starts from the folder of
+    /// the configuration file.
+    pub fn paths(self) -> &'static [&'static str] {
+        match self {
+            Self::Files => &["folder", "done_folder"],
+            Self::Mailbox => &["ca_file"],
+            Self::Process => &["folder"],
+            Self::Board | Self::Inlet => &[],
+        }
+    }
+}
+
+impl FromStr for AdapterKind {
+    type Err = UnknownAdapter;
+
+    fn from_str(name: &str) -> Result<Self, UnknownAdapter> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| UnknownAdapter {
+            name: name.chars().take(64).collect(),
+            expected: format!("one of {}", Self::ALL.map(|kind| format!("`{kind}`")).join(", ")),
+            nearest: nearest(name, Self::ALL.map(Self::as_str)),
+        })
+    }
+}
+
+impl fmt::Display for AdapterKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+fn boxed<S: Adapter + DeserializeOwned + 'static>(value: &Value) -> Result<Box<dyn Adapter>, SettingsError> {
+    Ok(Box::new(settings::read::<S>(value)?))
+}
+
+fn mistakes<S: Adapter + DeserializeOwned>(value: &Value) -> Vec<Mistake> {
+    let reading = settings::read_through::<S>(value);
+    let sense = reading.value.as_ref().map(Adapter::validate).unwrap_or_default();
+    // What stands in for a mistake is not the admin's doing.
+    let sense = sense.into_iter().filter(|mistake| !reading.stands_in(&mistake.pointer)).collect::<Vec<_>>();
+    reading.mistakes.into_iter().chain(sense).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_adapter_is_found_by_its_name_and_described() {
+        for kind in AdapterKind::ALL {
+            assert_eq!(kind.as_str().parse(), Ok(kind));
+            let info = kind.info();
+            assert_eq!(info.name, kind.as_str());
+            assert!(!info.about.is_empty() && !info.about.contains('\n'), "{kind}: one line about it");
+            let fields = info.schema.get("properties").and_then(Value::as_object).expect("settings are a table");
+            for path in kind.paths() {
+                assert!(fields.contains_key(*path), "{kind}: {path} is one of its fields");
+            }
+            for (field, schema) in fields {
+                assert!(schema.get("description").is_some(), "{kind}: {field} says what it means");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_adapter_is_told_with_what_there_is() {
+        let error = "inlte".parse::<AdapterKind>().unwrap_err();
+        assert_eq!(error.nearest, Some("inlet"));
+        for kind in AdapterKind::ALL {
+            assert!(error.to_string().contains(kind.as_str()), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_adapter_accepts_a_field_that_it_does_not_know() {
+        for kind in AdapterKind::ALL {
+            let error = kind.settings(&json!({ "no_such_field": 1 })).err().expect("refused");
+            assert!(error.mistakes.iter().any(|mistake| mistake.pointer == "/no_such_field"), "{kind}: {error}");
+            assert!(kind.settings(&json!("text")).is_err() && kind.settings(&json!(null)).is_err(), "{kind}");
+        }
+    }
+}
