@@ -8,7 +8,14 @@
 //! | module | holds |
 //! |---|---|
 //! | [`assess`] | screening and classifying: a pure function |
+//! | [`seal`] | personal data at rest |
+//! | [`calendar`] | working days and hours |
+//! | [`number`], [`ids`] | what tickets and rows are called |
 //!
 //! The connector contract and the adapters are a crate of their own, [`connectors`], which knows nothing of this one.
 
 pub mod assess;
+pub mod calendar;
+pub mod ids;
+pub mod number;
+pub mod seal;
