@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`assess`] | screening and classifying: a pure function |
 //! | [`seal`] | personal data at rest |
+//! | [`mask`] | personal data in what handlers see |
 //! | [`calendar`] | working days and hours |
 //! | [`number`], [`ids`] | what tickets and rows are called |
 //!
@@ -17,5 +18,6 @@
 pub mod assess;
 pub mod calendar;
 pub mod ids;
+pub mod mask;
 pub mod number;
 pub mod seal;

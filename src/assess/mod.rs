@@ -1,5 +1,19 @@
 //! Normalise, screen, classify: bytes in, verdict out, no I/O and no clock but the one passed in.
+//!
+//! The same [`Assessor`] serves the live pipeline, the dry run in the console, the command line and the back-test over
+//! stored entries; so it is a pure function of the complaint, the rules and the moment of receipt.
 
+mod assessor;
+mod classify;
+mod find;
+mod rules;
+mod screen;
+pub mod text;
 mod verdict;
 
+pub use assessor::{Assessor, remark};
+pub use rules::{FILE_LIMIT, PATTERN_LIMIT, RULE_LIMIT, RuleSet, RulesError};
 pub use verdict::{Article, Disposition, Grounds, Kind, MatchKeys, ShownComplaint, Urgency, Verdict};
+
+#[cfg(test)]
+mod tests;

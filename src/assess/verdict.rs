@@ -97,7 +97,7 @@ impl From<Article> for String {
 }
 
 /// What screening decided (受理结论).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Disposition {
     /// 受理 (Article 6).
@@ -141,7 +141,7 @@ impl Disposition {
 }
 
 /// The four kinds of request of Article 15, each with its time to completion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// 政务咨询, Article 15(1).
@@ -195,7 +195,7 @@ impl Kind {
 }
 
 /// How soon it must be dealt with (Articles 7(3), 14(1), 17, 19).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
     /// In its turn.
@@ -226,13 +226,14 @@ impl Urgency {
 }
 
 /// Why a disposition was reached: shown with it wherever it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Grounds {
     /// Id of the rule in the rule file, or of the built-in check.
     pub rule: String,
     /// Version of the rule file.
     pub rules_version: String,
     /// The article it rests on.
+    #[schema(value_type = String, example = "8(1)")]
     pub article: Article,
     /// The words that spoke for it; personal data masked.
     pub evidence: Vec<String>,
@@ -243,7 +244,7 @@ pub struct Grounds {
 }
 
 /// A complaint as handlers see it: no petitioner, personal data in free text masked (Article 24).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 pub struct ShownComplaint {
     /// Title.
@@ -259,8 +260,10 @@ pub struct ShownComplaint {
     /// Who is involved.
     pub parties: Option<String>,
     /// When it was made, as the source says.
+    #[schema(value_type = Option<Object>)]
     pub made_at: Option<Stamp>,
     /// What came with it, by reference.
+    #[schema(value_type = Vec<Object>)]
     pub attachments: Vec<Attachment>,
     /// What its reader must know, in words.
     pub remarks: Vec<String>,

@@ -1,0 +1,198 @@
+//! The rules of screening and classifying, read from a file that the hotline office keeps (`rules/liaoyang.toml`).
+//!
+//! The regulation stays, its application changes from week to week; so what speaks for an outcome is data with a version,
+//! and only how evidence is weighed is code. A mistake in the file is told with its line and, where one is near, the
+//! word that was meant; a set that parses is complete and can be swapped in while the gateway runs.
+
+mod compile;
+mod file;
+
+use std::collections::HashMap;
+
+use aho_corasick::AhoCorasick;
+use connectors::complaint::Channel;
+pub(super) use file::PlaceCondition;
+
+use super::{Article, Disposition, Kind, Urgency};
+
+/// The rule file that comes with the program.
+const SHIPPED: &str = include_str!("../../rules/liaoyang.toml");
+
+/// Longest rule file, in bytes.
+pub const FILE_LIMIT: usize = 1 << 20;
+
+/// Most rules in a file.
+pub const RULE_LIMIT: usize = 500;
+
+/// Most words that all phrases together may come to once their word lists are put in.
+pub const PATTERN_LIMIT: usize = 50_000;
+
+/// What is wrong with a rule file, where, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("rule file, line {line}: {problem}{}", suggestion.as_deref().map(|text| format!("; {text}")).unwrap_or_default())]
+pub struct RulesError {
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub problem: String,
+    /// What was probably meant.
+    pub suggestion: Option<String>,
+}
+
+/// A rule set ready to be used: built once, shared by every assessment.
+#[derive(Debug)]
+pub struct RuleSet {
+    pub(super) version: String,
+    pub(super) city: String,
+    pub(super) rules: Vec<Rule>,
+    pub(super) thin: Thin,
+    pub(super) kinds: Kinds,
+    pub(super) places: Places,
+    pub(super) negations: Vec<String>,
+    pub(super) phrases: Vec<Phrase>,
+    /// Finds every word of every phrase in one pass.
+    pub(super) words: AhoCorasick,
+    /// The words themselves: what is shown as evidence, so that evidence never quotes a citizen.
+    pub(super) spelled: Vec<String>,
+    /// For each pattern of `words`, which pieces of which phrases it is: `uses[first[p]..first[p + 1]]`.
+    pub(super) first: Vec<u32>,
+    pub(super) uses: Vec<Use>,
+    /// How many places are needed to remember the beginnings of phrases that have several pieces.
+    pub(super) slots: usize,
+}
+
+/// One rule of screening.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) id: String,
+    pub(super) article: Article,
+    pub(super) outcome: Disposition,
+    pub(super) advice: Option<String>,
+    pub(super) urgency: Option<Urgency>,
+    pub(super) place: Option<PlaceCondition>,
+    pub(super) channels: Vec<Channel>,
+    pub(super) needs_mention: bool,
+}
+
+/// When a text is too thin to be handled (Article 13(4)).
+#[derive(Debug)]
+pub(super) struct Thin {
+    pub(super) article: Article,
+    pub(super) least: usize,
+    pub(super) advice: String,
+}
+
+/// How the kind of request is weighed.
+#[derive(Debug)]
+pub(super) struct Kinds {
+    pub(super) margin: u32,
+    pub(super) head_factor: u32,
+    pub(super) label_weight: u32,
+    pub(super) labels: HashMap<String, Vec<Kind>>,
+    pub(super) channels: Vec<(Channel, Kind, u32)>,
+}
+
+/// What makes the name of a place something else than the place of the matter.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// Words just before the name.
+    pub(super) beforehand: Vec<String>,
+    /// Words just after it.
+    pub(super) afterwards: Vec<String>,
+    /// The same, for names without 省, 市, 区 or 县, which are part of many names of firms and goods.
+    pub(super) afterwards_bare: Vec<String>,
+}
+
+/// What a phrase is evidence of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Shows that what the rule is about is asked for.
+    Ask(u16),
+    /// Suggests it: a person should look.
+    Hint(u16),
+    /// Must be there too.
+    Mention(u16),
+    /// Speaks against the rule: a person decides.
+    Against(u16),
+    /// Shows that the matter is another one.
+    Unless(u16),
+    /// Speaks for a kind of request, with this weight.
+    Kind(Kind, u8),
+    /// Shows that a clause of Article 6 fits.
+    Clause(u8),
+    /// Asks an office of the city to act.
+    Administrative,
+    /// Says nothing about the matter.
+    Filler,
+    /// A name of the home city or of a part of it.
+    Home,
+    /// A name of another place.
+    Elsewhere,
+}
+
+/// A phrase: one or several pieces that stand in this order, near to each other and in one sentence.
+#[derive(Debug)]
+pub(super) struct Phrase {
+    pub(super) role: Role,
+    /// Where the beginnings found are remembered; phrases of one piece need none.
+    pub(super) slot: u32,
+    pub(super) pieces: u8,
+}
+
+/// One use of a word: as which piece of which phrase.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Use {
+    pub(super) phrase: u32,
+    pub(super) piece: u8,
+}
+
+impl RuleSet {
+    /// Reads a rule file.
+    ///
+    /// # Errors
+    /// [`RulesError`] names the line, what is wrong there and, where a known word is near, what was probably meant.
+    pub fn parse(text: &str) -> Result<Self, RulesError> {
+        compile::compile(&file::read(text)?, text, None)
+    }
+
+    /// Reads a rule file, and the names of places from another one (a file with a `[places]` table), so that a city can
+    /// keep its own gazetteer and take the rules as they are.
+    ///
+    /// # Errors
+    /// [`RulesError`], as [`RuleSet::parse`]; a line is a line of the file in which the mistake is.
+    pub fn parse_with_places(text: &str, places: &str) -> Result<Self, RulesError> {
+        let file = file::read(text)?;
+        compile::compile(&file, text, Some((&file::read_places(places)?, places)))
+    }
+
+    /// The rules that come with the program.
+    ///
+    /// # Errors
+    /// [`RulesError`] if the shipped file is wrong, which a test rules out.
+    pub fn shipped() -> Result<Self, RulesError> {
+        Self::parse(SHIPPED)
+    }
+
+    /// The text of the rule file that comes with the program: what an office copies to begin with its own.
+    pub fn shipped_text() -> &'static str {
+        SHIPPED
+    }
+
+    /// Version of the rules, as the file says.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The city whose rules these are.
+    pub fn city(&self) -> &str {
+        &self.city
+    }
+
+    /// The rules: id, article and outcome of each, in the order of the file.
+    pub fn list(&self) -> impl Iterator<Item = (&str, Article, Disposition)> {
+        self.rules.iter().map(|rule| (rule.id.as_str(), rule.article, rule.outcome))
+    }
+}
+
+#[cfg(test)]
+mod tests;

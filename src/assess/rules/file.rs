@@ -1,0 +1,176 @@
+//! The rule file as it is written.
+
+use std::collections::BTreeMap;
+
+use connectors::complaint::Channel;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{FILE_LIMIT, RulesError};
+use crate::assess::{Disposition, Kind, Urgency};
+
+/// A phrase with its place in the file.
+pub(super) type Text = Spanned<String>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) version: Text,
+    pub(super) city: String,
+    #[serde(default)]
+    pub(super) words: BTreeMap<String, Vec<Text>>,
+    pub(super) places: PlacesFile,
+    #[serde(default)]
+    pub(super) negations: Vec<Text>,
+    #[serde(default)]
+    pub(super) administrative: Vec<Text>,
+    pub(super) thin: ThinFile,
+    #[serde(default)]
+    pub(super) clauses: Vec<ClauseFile>,
+    #[serde(default)]
+    pub(super) rule: Vec<RuleFile>,
+    pub(super) kinds: KindsFile,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlacesOnly {
+    pub(super) places: PlacesFile,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlacesFile {
+    pub(super) home: Vec<Text>,
+    pub(super) elsewhere: Vec<Text>,
+    #[serde(default)]
+    pub(super) not_before: Vec<Text>,
+    #[serde(default)]
+    pub(super) not_after: Vec<Text>,
+    #[serde(default)]
+    pub(super) not_after_bare: Vec<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ThinFile {
+    pub(super) article: Text,
+    pub(super) least: usize,
+    pub(super) advice: String,
+    #[serde(default)]
+    pub(super) filler: Vec<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClauseFile {
+    pub(super) article: Text,
+    pub(super) phrases: Vec<Text>,
+}
+
+/// Where the matter must lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PlaceCondition {
+    /// In another city.
+    Elsewhere,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleFile {
+    pub(super) id: Text,
+    pub(super) article: Text,
+    pub(super) outcome: Spanned<Disposition>,
+    pub(super) advice: Option<String>,
+    pub(super) urgency: Option<Urgency>,
+    pub(super) place: Option<PlaceCondition>,
+    #[serde(default)]
+    pub(super) channels: Vec<Channel>,
+    #[serde(default)]
+    pub(super) asks: Vec<Text>,
+    #[serde(default)]
+    pub(super) hints: Vec<Text>,
+    #[serde(default)]
+    pub(super) mentions: Vec<Text>,
+    #[serde(default)]
+    pub(super) against: Vec<Text>,
+    #[serde(default)]
+    pub(super) unless: Vec<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KindsFile {
+    pub(super) margin: u32,
+    pub(super) head_factor: u32,
+    pub(super) label_weight: u32,
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, Vec<Kind>>,
+    #[serde(default)]
+    pub(super) channels: Vec<KindChannel>,
+    pub(super) consult: KindFile,
+    pub(super) suggest: KindFile,
+    pub(super) help: KindFile,
+    pub(super) complain: KindFile,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KindChannel {
+    pub(super) channel: Channel,
+    pub(super) kind: Kind,
+    pub(super) weight: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KindFile {
+    #[serde(default)]
+    pub(super) strong: Vec<Text>,
+    #[serde(default)]
+    pub(super) weak: Vec<Text>,
+}
+
+pub(super) fn read(text: &str) -> Result<File, RulesError> {
+    bounded(text)?;
+    toml::from_str(text).map_err(|error| from_toml(text, &error))
+}
+
+pub(super) fn read_places(text: &str) -> Result<PlacesFile, RulesError> {
+    bounded(text)?;
+    let only: PlacesOnly = toml::from_str(text).map_err(|error| from_toml(text, &error))?;
+    Ok(only.places)
+}
+
+fn bounded(text: &str) -> Result<(), RulesError> {
+    if text.len() <= FILE_LIMIT {
+        return Ok(());
+    }
+    let problem = format!("the file has {} bytes, more than {FILE_LIMIT}", text.len());
+    Err(RulesError { line: 1, problem, suggestion: None })
+}
+
+fn from_toml(text: &str, error: &toml::de::Error) -> RulesError {
+    let line = error.span().map_or(1, |span| line(text, span.start));
+    let problem = error.message().trim().replace('\n', " ");
+    // The reader's message names the word it did not know and those it knows, each in backquotes.
+    let mut quoted = problem.split('`').skip(1).step_by(2);
+    let unknown = quoted.next().unwrap_or_default().to_owned();
+    let known: Vec<&str> = quoted.collect();
+    RulesError { line, suggestion: nearest(&unknown, known.into_iter()), problem }
+}
+
+/// The line on which a byte stands, from 1.
+pub(super) fn line(text: &str, byte: usize) -> usize {
+    1 + text.as_bytes().iter().take(byte).filter(|byte| **byte == b'\n').count()
+}
+
+/// Names the known word that is nearest to an unknown one, if any is near.
+pub(super) fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    known
+        .map(|word| (strsim::jaro_winkler(unknown, word), word))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, word)| format!("did you mean `{word}`?"))
+}

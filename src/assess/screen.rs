@@ -1,0 +1,342 @@
+//! Screening: whether a complaint is accepted (Article 6), guided elsewhere (Article 7) or declined (Article 8).
+//!
+//! A mistake here turns a citizen away, so the machine decides alone only where something that is clearly asked for
+//! meets a rule and nothing speaks against it. Mere mention of a court or of another city decides nothing; what is
+//! doubtful is held for a person, and the words on both sides are shown.
+
+use connectors::complaint::{Channel, Machine};
+
+use super::{
+    Article, Disposition, Grounds, Urgency,
+    find::{Found, Part},
+    rules::{PlaceCondition, Role, Rule, RuleSet},
+};
+
+/// Most pieces of evidence shown on each side.
+const EVIDENCE_LIMIT: usize = 8;
+
+/// What screening comes to.
+pub(super) struct Screened {
+    pub(super) disposition: Disposition,
+    pub(super) grounds: Grounds,
+    pub(super) urgency: Urgency,
+}
+
+/// What screening must know besides the phrases.
+pub(super) struct Circumstances {
+    pub(super) channel: Channel,
+    /// Letters and digits in the whole text that are not mere courtesy.
+    pub(super) meaningful: usize,
+    /// It names one of our tickets: a follow-up may be as short as it likes.
+    pub(super) follow_up: bool,
+    /// It was made so long ago that nothing in it is happening now.
+    pub(super) old: bool,
+}
+
+/// What speaks for and against one rule.
+#[derive(Default)]
+struct Tally {
+    head: bool,
+    /// Different phrases in the body that ask for it; two are as good as one in the head.
+    body: Vec<u32>,
+    hinted: bool,
+    mentioned: bool,
+    /// Where it is shown to be another matter: in the head, or only in the body, which is final only where the head
+    /// doesn't ask for it.
+    other: Option<Part>,
+    place: Option<Place>,
+    evidence: Vec<String>,
+    against: Vec<String>,
+}
+
+/// Where the matter lies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Elsewhere,
+    Doubtful,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Strength {
+    Clear,
+    Doubtful,
+}
+
+impl Tally {
+    fn strength(&self, rule: &Rule, channel: Channel) -> Option<Strength> {
+        let excluded = self.other == Some(Part::Head)
+            || (self.other.is_some() && !self.head)
+            || (rule.needs_mention && !self.mentioned);
+        if excluded || !(rule.channels.is_empty() || rule.channels.contains(&channel)) {
+            return None;
+        }
+        let asked = self.head || self.body.len() >= 2;
+        let clear = match rule.place {
+            Some(PlaceCondition::Elsewhere) => self.place? == Place::Elsewhere,
+            None => asked,
+        };
+        if rule.place.is_none() && !asked && self.body.is_empty() && !self.hinted {
+            return None;
+        }
+        let contradicted = self.other.is_some() || !self.against.is_empty();
+        // An emergency that only the body mentions, among words that speak of the past or of fears, is none.
+        if contradicted && !self.head && rule.urgency == Some(Urgency::Emergency) {
+            return None;
+        }
+        Some(if clear && !contradicted { Strength::Clear } else { Strength::Doubtful })
+    }
+
+    /// How soon, by this rule: what the body mentions once in passing is not urgent.
+    fn urgency(&self, rule: &Rule, strength: Strength) -> Option<Urgency> {
+        let told = self.head || strength == Strength::Clear || rule.urgency == Some(Urgency::Emergency);
+        rule.urgency.filter(|_| told)
+    }
+}
+
+/// What no citizen wrote makes no ticket and gets no answer.
+pub(super) fn machine(rules: &RuleSet, machine: Machine, evidence: &str) -> Screened {
+    let (rule, advice) = match machine {
+        Machine::Bounce => ("machine.bounce", "退信通知，不是群众诉求，不生成工单，也不回复。"),
+        Machine::AutoReply => ("machine.auto_reply", "自动回复邮件，不是群众诉求，不生成工单，也不回复。"),
+        Machine::List => ("machine.list", "邮件列表或群发邮件，不是群众诉求，不生成工单，也不回复。"),
+        Machine::Own => ("machine.own", "本平台自己发出的邮件，不生成工单，也不回复。"),
+    };
+    let grounds = Grounds {
+        rule: rule.to_owned(),
+        rules_version: rules.version.clone(),
+        article: Article::new(6),
+        evidence: vec![evidence.to_owned()],
+        against: Vec::new(),
+        advice: Some(advice.to_owned()),
+    };
+    Screened { disposition: Disposition::Decline, grounds, urgency: Urgency::Normal }
+}
+
+/// Screens a complaint by what was found in it.
+pub(super) fn screen(rules: &RuleSet, found: &[Found], circumstances: &Circumstances) -> Screened {
+    let tallies = tally(rules, found);
+    let administrative: Vec<String> =
+        spelled(rules, found, |one| one.part == Part::Head && one.role == Role::Administrative);
+    let mut applying: Vec<(&Rule, &Tally, Strength)> = rules
+        .rules
+        .iter()
+        .zip(&tallies)
+        .filter_map(|(rule, tally)| Some((rule, tally, tally.strength(rule, circumstances.channel)?)))
+        .collect();
+    let urgency = applying
+        .iter()
+        .filter_map(|(rule, tally, strength)| tally.urgency(rule, *strength))
+        .max()
+        .unwrap_or(Urgency::Normal);
+    let decide = |disposition, rule: &Rule, tally: &Tally, more: &[String], advice: Option<String>| {
+        let mut against = tally.against.clone();
+        against.extend(more.iter().take(EVIDENCE_LIMIT).cloned());
+        let grounds = Grounds {
+            rule: rule.id.clone(),
+            rules_version: rules.version.clone(),
+            article: rule.article,
+            evidence: tally.evidence.clone(),
+            against,
+            advice,
+        };
+        Screened { disposition, grounds, urgency }
+    };
+
+    // Danger now comes before everything, even before how little was said.
+    if let Some((rule, tally, strength)) = applying.iter().find(|(rule, ..)| rule.urgency == Some(Urgency::Emergency)) {
+        let clear = *strength == Strength::Clear && !circumstances.old;
+        let disposition = if clear { rule.outcome } else { Disposition::Hold };
+        let more = if circumstances.old { vec!["来件时间已过一天以上".to_owned()] } else { Vec::new() };
+        return decide(disposition, rule, tally, &more, rule.advice.clone());
+    }
+    if circumstances.meaningful < rules.thin.least && !circumstances.follow_up {
+        return thin(rules, urgency);
+    }
+    applying.retain(|(rule, ..)| rule.outcome != Disposition::Accept);
+    if circumstances.follow_up || applying.is_empty() {
+        return accept(rules, found, &tallies, circumstances, urgency);
+    }
+    // A matter elsewhere is elsewhere whatever else it is about.
+    if let Some((rule, tally, _)) =
+        applying.iter().find(|(rule, _, strength)| rule.place.is_some() && *strength == Strength::Clear)
+    {
+        return decide(rule.outcome, rule, tally, &[], rule.advice.clone());
+    }
+    let mut clear = applying.iter().filter(|(.., strength)| *strength == Strength::Clear);
+    let Some((rule, tally, _)) = clear.next() else {
+        let (rule, tally, _) = applying[0];
+        return decide(Disposition::Hold, rule, tally, &administrative, rule.advice.clone());
+    };
+    let mut against: Vec<String> = administrative;
+    against.extend(
+        clear.filter(|(other, ..)| other.article != rule.article).flat_map(|(_, other, _)| other.evidence.clone()),
+    );
+    // A doubtful place outweighs another clear ground: the notice would name the wrong office.
+    against.extend(
+        applying.iter().filter(|(other, ..)| other.place.is_some()).flat_map(|(_, other, _)| other.evidence.clone()),
+    );
+    let disposition = if against.is_empty() { rule.outcome } else { Disposition::Hold };
+    decide(disposition, rule, tally, &against, rule.advice.clone())
+}
+
+fn thin(rules: &RuleSet, urgency: Urgency) -> Screened {
+    let grounds = Grounds {
+        rule: "thin".to_owned(),
+        rules_version: rules.version.clone(),
+        article: rules.thin.article,
+        evidence: Vec::new(),
+        against: Vec::new(),
+        advice: Some(rules.thin.advice.clone()),
+    };
+    Screened { disposition: Disposition::Hold, grounds, urgency }
+}
+
+/// Nothing speaks against accepting. The grounds name the rule of acceptance that applies, or the clause that fits.
+fn accept(
+    rules: &RuleSet,
+    found: &[Found],
+    tallies: &[Tally],
+    circumstances: &Circumstances,
+    urgency: Urgency,
+) -> Screened {
+    let applies = rules.rules.iter().zip(tallies).find(|(rule, tally)| {
+        rule.outcome == Disposition::Accept && tally.strength(rule, circumstances.channel).is_some()
+    });
+    let grounds = |rule: String, article, evidence, advice| Grounds {
+        rule,
+        rules_version: rules.version.clone(),
+        article,
+        evidence,
+        against: Vec::new(),
+        advice,
+    };
+    let grounds = if let Some((rule, tally)) = applies {
+        grounds(rule.id.clone(), rule.article, tally.evidence.clone(), rule.advice.clone())
+    } else {
+        let weight = |clause: u8| -> usize {
+            let of_clause = found.iter().filter(|one| one.role == Role::Clause(clause));
+            of_clause.map(|one| if one.part == Part::Head { 3 } else { 1 }).sum()
+        };
+        // The last of equals is taken: the narrower clause.
+        let fitting =
+            [2, 1, 4, 3].into_iter().filter(|clause| weight(*clause) > 0).max_by_key(|clause| weight(*clause));
+        let clause = fitting.unwrap_or(2);
+        let evidence = spelled(rules, found, |one| one.role == Role::Clause(clause));
+        grounds(format!("accept.6_{clause}"), Article::clause(6, clause), evidence, None)
+    };
+    Screened { disposition: Disposition::Accept, grounds, urgency }
+}
+
+fn tally(rules: &RuleSet, found: &[Found]) -> Vec<Tally> {
+    let mut tallies: Vec<Tally> = Vec::new();
+    tallies.resize_with(rules.rules.len(), Tally::default);
+    for one in found {
+        let (Role::Ask(rule) | Role::Hint(rule) | Role::Mention(rule) | Role::Against(rule) | Role::Unless(rule)) =
+            one.role
+        else {
+            continue;
+        };
+        // Where a rule goes by the place, only the head can speak against it: bodies name many circumstances.
+        let about_place = rules.rules[usize::from(rule)].place.is_some();
+        if about_place && one.part != Part::Head {
+            continue;
+        }
+        let tally = &mut tallies[usize::from(rule)];
+        let mut against = one.turned;
+        if !one.turned {
+            match one.role {
+                Role::Ask(_) if one.part == Part::Head => tally.head = true,
+                Role::Ask(_) if !tally.body.contains(&one.phrase) => tally.body.push(one.phrase),
+                Role::Hint(_) => tally.hinted = true,
+                Role::Mention(_) => tally.mentioned = true,
+                Role::Unless(_) => {
+                    against = true;
+                    tally.other =
+                        if one.part == Part::Head { Some(Part::Head) } else { tally.other.or(Some(one.part)) };
+                }
+                Role::Against(_) => against = true,
+                _ => {}
+            }
+        }
+        let side = if against { &mut tally.against } else { &mut tally.evidence };
+        if side.len() < EVIDENCE_LIMIT {
+            let words = one.words.spell(rules);
+            if !side.contains(&words) {
+                side.push(words);
+            }
+        }
+    }
+    place(rules, found, &mut tallies);
+    tallies
+}
+
+/// Where the matter lies: the field for it says so, or the title does. Names that are part of another name, and places
+/// one comes from or goes to, don't count.
+fn place(rules: &RuleSet, found: &[Found], tallies: &mut [Tally]) {
+    if !rules.rules.iter().any(|rule| rule.place.is_some()) {
+        return;
+    }
+    let places = outermost(found);
+    let count = |role: Role, part: Part| {
+        places.iter().filter(|one| one.role == role && one.part == part && (role == Role::Home || !one.turned)).count()
+    };
+    let home = count(Role::Home, Part::Head) + count(Role::Home, Part::Body) + count(Role::Home, Part::Place);
+    let (place, head) = (count(Role::Elsewhere, Part::Place), count(Role::Elsewhere, Part::Head));
+    let body = count(Role::Elsewhere, Part::Body);
+    // A name without 市, 区 or 县 is part of many other names: alone it is no proof.
+    let proven = place > 0
+        || body > 0
+        || head > 1
+        || places.iter().any(|one| one.role == Role::Elsewhere && !one.turned && one.full);
+    let verdict = if count(Role::Home, Part::Place) > 0 {
+        None
+    } else if place + head > 0 {
+        let apart = home == 0;
+        let clear = if apart && proven { Place::Elsewhere } else { Place::Doubtful };
+        (apart || count(Role::Home, Part::Head) == 0).then_some(clear)
+    } else {
+        (home == 0 && body >= 2).then_some(Place::Doubtful)
+    };
+    let Some(verdict) = verdict else { return };
+    for (rule, tally) in rules.rules.iter().zip(tallies) {
+        if rule.place.is_none() {
+            continue;
+        }
+        tally.place = Some(verdict);
+        for (role, side) in [(Role::Elsewhere, &mut tally.evidence), (Role::Home, &mut tally.against)] {
+            for one in places.iter().filter(|one| one.role == role && (role == Role::Home || !one.turned)) {
+                let words = one.words.spell(rules);
+                if side.len() < EVIDENCE_LIMIT && !side.contains(&words) {
+                    side.push(words);
+                }
+            }
+        }
+    }
+}
+
+/// Places that lie in no longer or earlier name of a place: 上海城市 names 上海, not 海城市.
+fn outermost(found: &[Found]) -> Vec<&Found> {
+    let mut places: Vec<&Found> = found.iter().filter(|one| matches!(one.role, Role::Home | Role::Elsewhere)).collect();
+    places.sort_by_key(|one| (one.part as u8, one.start, std::cmp::Reverse(one.end)));
+    let mut reached = (0, 0);
+    places.retain(|one| {
+        let part = one.part as u8;
+        let inside = reached.0 == part && one.start < reached.1;
+        if !inside {
+            reached = (part, one.end);
+        }
+        !inside
+    });
+    places
+}
+
+fn spelled(rules: &RuleSet, found: &[Found], wanted: impl Fn(&Found) -> bool) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for one in found.iter().filter(|one| wanted(one)) {
+        let text = one.words.spell(rules);
+        if words.len() < EVIDENCE_LIMIT && !words.contains(&text) {
+            words.push(text);
+        }
+    }
+    words
+}
