@@ -8,16 +8,20 @@
 //! | module | holds |
 //! |---|---|
 //! | [`assess`] | screening and classifying: a pure function |
+//! | [`config`] | the configuration file, judged whole |
 //! | [`seal`] | personal data at rest |
 //! | [`mask`] | personal data in what handlers see |
 //! | [`calendar`] | working days and hours |
 //! | [`number`], [`ids`] | what tickets and rows are called |
+//! | [`telemetry`] | log, metrics, panics |
 //!
 //! The connector contract and the adapters are a crate of their own, [`connectors`], which knows nothing of this one.
 
 pub mod assess;
 pub mod calendar;
+pub mod config;
 pub mod ids;
 pub mod mask;
 pub mod number;
 pub mod seal;
+pub mod telemetry;
