@@ -7,7 +7,14 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`supervisor`] | one task for each source that is asked |
+//! | [`directory`] | the connectors as they are now |
+//! | [`pace`] | how often a source is asked, and how long it is left alone after a failure |
+//! | [`intake`] | what adapters bring, sealed and stored; group commit |
 //! | [`assess`] | screening and classifying: a pure function |
+//! | [`issue`] | matching; complaints, tickets, deliveries and notices in one transaction |
+//! | [`notices`] | what petitioners are told, and the outbox |
+//! | [`store`] | the one place where SQL lives, the central queue included |
 //! | [`config`] | the configuration file, judged whole |
 //! | [`seal`] | personal data at rest |
 //! | [`mask`] | personal data in what handlers see |
@@ -20,8 +27,15 @@
 pub mod assess;
 pub mod calendar;
 pub mod config;
+pub mod directory;
 pub mod ids;
+pub mod intake;
+pub mod issue;
 pub mod mask;
+pub mod notices;
 pub mod number;
+pub mod pace;
 pub mod seal;
+pub mod store;
+pub mod supervisor;
 pub mod telemetry;
