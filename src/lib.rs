@@ -7,6 +7,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`gateway`] | every part wired to every other; start and stop |
 //! | [`supervisor`] | one task for each source that is asked |
 //! | [`directory`] | the connectors as they are now |
 //! | [`pace`] | how often a source is asked, and how long it is left alone after a failure |
@@ -15,6 +16,7 @@
 //! | [`issue`] | matching; complaints, tickets, deliveries and notices in one transaction |
 //! | [`notices`] | what petitioners are told, and the outbox |
 //! | [`store`] | the one place where SQL lives, the central queue included |
+//! | [`http`] | where sources push and handling systems ask |
 //! | [`config`] | the configuration file, judged whole |
 //! | [`seal`] | personal data at rest |
 //! | [`mask`] | personal data in what handlers see |
@@ -28,6 +30,8 @@ pub mod assess;
 pub mod calendar;
 pub mod config;
 pub mod directory;
+pub mod gateway;
+pub mod http;
 pub mod ids;
 pub mod intake;
 pub mod issue;
