@@ -23,12 +23,14 @@
 //! | [`calendar`] | working days and hours |
 //! | [`number`], [`ids`] | what tickets and rows are called |
 //! | [`telemetry`] | log, metrics, panics |
+//! | [`demo`] | small sources that play a city, for the demonstration and the tests |
 //!
 //! The connector contract and the adapters are a crate of their own, [`connectors`], which knows nothing of this one.
 
 pub mod assess;
 pub mod calendar;
 pub mod config;
+pub mod demo;
 pub mod directory;
 pub mod gateway;
 pub mod http;
