@@ -1,0 +1,133 @@
+//! `jiesu ticket`: tickets as handlers see them.
+
+use jiesu::{
+    number::TicketNumber,
+    store::read::{ComplaintView, TicketView},
+};
+use jiff::Timestamp;
+
+use super::{
+    Global, open,
+    report::Report,
+    table::{self, Table},
+    words,
+};
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// 工单，新的在前 / tickets, newest first
+    List {
+        /// 早于此工单 / before this one
+        #[arg(long, value_name = "NUMBER")]
+        before: Option<TicketNumber>,
+        /// 至多几件 / how many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
+        limit: i64,
+    },
+    /// 一件工单的全部情况 / everything about one ticket
+    Show {
+        /// 工单编号 / number
+        number: TicketNumber,
+    },
+}
+
+pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<Report> {
+    let (_, store) = open::store(global).await?;
+    let now = open::clock().now();
+    match command {
+        Command::List { before, limit } => {
+            let before = match before {
+                Some(number) => Some(store.ticket(number).await?.id),
+                None => None,
+            };
+            let tickets = store.tickets(before, limit).await?;
+            Report::of(global.json, &tickets, || list(&tickets, now))
+        }
+        Command::Show { number } => {
+            let ticket = store.ticket(number).await?;
+            Report::of(global.json, &ticket, || show(&ticket, now))
+        }
+    }
+}
+
+fn list(tickets: &[TicketView], now: Timestamp) -> String {
+    let mut table = Table::new(&[("工单", 15), ("类别", 8), ("缓急", 8), ("限办", 16), ("件", 4), ("标题", 80)]);
+    for ticket in tickets {
+        table.row([
+            ticket.number.to_string(),
+            ticket.kind.chinese().to_owned(),
+            words::urgency(ticket.urgency).to_owned(),
+            due(ticket, now),
+            (1 + ticket.repeats + ticket.co_reports + ticket.follow_ups + ticket.revisions).to_string(),
+            title(ticket),
+        ]);
+    }
+    table.text()
+}
+
+pub(crate) fn due(ticket: &TicketView, now: Timestamp) -> String {
+    ticket.complete_due.map_or_else(|| "未定".to_owned(), |due| words::moment(due, now))
+}
+
+/// The title of the complaint that opened it, or its beginning.
+pub(crate) fn title(ticket: &TicketView) -> String {
+    let Some(complaint) = ticket.complaints.first() else { return String::new() };
+    let shown = &complaint.shown;
+    shown.subject.clone().unwrap_or_else(|| shown.body.chars().take(60).collect())
+}
+
+fn show(ticket: &TicketView, now: Timestamp) -> String {
+    let moment = |at: Option<Timestamp>| at.map(|at| words::moment(at, now)).unwrap_or_default();
+    let channel = connectors::complaint::Channel::parse(&ticket.channel).map_or("", words::channel);
+    let mut text = table::facts(&[
+        ("工单", ticket.number.to_string()),
+        ("渠道", channel.to_owned()),
+        ("类别", ticket.kind.chinese().to_owned()),
+        ("缓急", words::urgency(ticket.urgency).to_owned()),
+        ("立案", words::moment(ticket.opened_at, now)),
+        ("交办时限", moment(ticket.assign_due)),
+        ("办结时限", due(ticket, now)),
+        ("时限说明", ticket.due_note.clone().unwrap_or_default()),
+        (
+            "来件",
+            format!(
+                "重复 {}、同类 {}、补充 {}、修订 {}",
+                ticket.repeats, ticket.co_reports, ticket.follow_ups, ticket.revisions
+            ),
+        ),
+    ]);
+    for complaint in &ticket.complaints {
+        text.push('\n');
+        text.push_str(&self::complaint(complaint, now));
+    }
+    text
+}
+
+/// A complaint as handlers see it: masked, with what was decided and why.
+pub(crate) fn complaint(complaint: &ComplaintView, now: Timestamp) -> String {
+    let shown = &complaint.shown;
+    let grounds = &complaint.grounds;
+    let mut text = format!(
+        "来件 {}（{}）{}\n",
+        complaint.entry,
+        complaint.relation.map_or("未入工单", words::relation),
+        words::moment(complaint.issued_at, now)
+    );
+    text.push_str(&table::facts(&[
+        ("受理结论", complaint.disposition.chinese().to_owned()),
+        ("依据", format!("{}（规则 {}，版本 {}）", grounds.article.chinese(), grounds.rule, grounds.rules_version)),
+        ("支持", grounds.evidence.join("；")),
+        ("相反", grounds.against.join("；")),
+        ("告知", grounds.advice.clone().unwrap_or_default()),
+        ("类别", format!("{}{}", complaint.kind.chinese(), if complaint.kind_certain { "" } else { "（存疑）" })),
+        ("标题", shown.subject.clone().unwrap_or_default()),
+        ("时间", shown.occurred.clone().unwrap_or_default()),
+        ("地点", shown.place.clone().unwrap_or_default()),
+        ("当事人", shown.parties.clone().unwrap_or_default()),
+        ("内容", shown.body.clone()),
+        ("请求", shown.request.clone().unwrap_or_default()),
+        ("附件", if shown.attachments.is_empty() { String::new() } else { shown.attachments.len().to_string() }),
+        ("说明", shown.remarks.join("；")),
+    ]));
+    text
+}
