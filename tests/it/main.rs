@@ -1,0 +1,37 @@
+//! Tests from the outside: the real parts against real servers and simulated neighbours. Those that need a server of their
+//! own are ignored unless `scripts/test` runs them, and fail loudly where it is missing. The API is tested on SQLite, and on
+//! PostgreSQL where `JIESU_TEST_POSTGRES_URL` names a server on which databases may be made.
+
+// Said although this whole program is a test, because the lints that spare tests look for it.
+#[cfg(test)]
+mod api;
+#[cfg(test)]
+mod api_contract;
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod board;
+#[cfg(test)]
+mod board_settings;
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod mailbox;
+#[cfg(test)]
+mod mails;
+#[cfg(test)]
+mod mails_decode;
+#[cfg(test)]
+mod pushes;
+#[cfg(test)]
+mod services;
+#[cfg(test)]
+mod spine;
+#[cfg(test)]
+mod store;
+#[cfg(test)]
+mod thousand;
