@@ -36,6 +36,7 @@ pub mod mail;
 pub mod mailbox;
 pub mod mapping;
 pub mod process;
+mod reader;
 pub mod registry;
 pub mod secret;
 pub mod settings;

@@ -17,17 +17,16 @@ mod tests;
 use std::{path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    complaint::Complaint,
-    contract::{Adapter, Limits, Mistake, Normalise, Source, Toolbox, Unreadable},
-    entry::{Form, Item, RawEntry, Remark},
+    contract::{Adapter, Limits, Mistake, Normalise, Source, Toolbox},
+    entry::Item,
     fault::Fault,
     mail,
     mapping::{self, Compiled, Mapping, Preset},
+    reader::Reader,
 };
 
 pub use document::MAX_ITEMS;
@@ -164,36 +163,15 @@ impl Adapter for Settings {
 
     fn normaliser(&self) -> Result<Arc<dyn Normalise>, Fault> {
         let own = mail::OwnAddresses { addresses: self.own_addresses.clone(), ..mail::OwnAddresses::default() };
-        Ok(Arc::new(Reader { mapping: self.compiled()?, own, bounds: mail::Bounds::default() }))
+        Ok(Arc::new(Reader {
+            mapping: self.compiled()?,
+            own,
+            bounds: mail::Bounds::default(),
+            unread: "the row is no object of columns: it was taken in unread",
+        }))
     }
 
     fn source(&self, tools: &Toolbox) -> Result<Source, Fault> {
         Ok(Source::Pull(Box::new(folder::Folder::new(self.clone(), self.compiled()?, tools.clone()))))
-    }
-}
-
-/// The pure part.
-struct Reader {
-    mapping: Arc<Compiled>,
-    own: mail::OwnAddresses,
-    bounds: mail::Bounds,
-}
-
-impl Normalise for Reader {
-    fn normalise(&self, entry: &RawEntry, received_at: Timestamp) -> Result<Complaint, Unreadable> {
-        let mut complaint = match entry.form {
-            Form::Mail => mail::normalise(&entry.raw, &self.own, &self.bounds, received_at)?,
-            Form::Row | Form::Json => {
-                let columns = serde_json::from_slice(&entry.raw)
-                    .map_err(|_| Unreadable("the row is no object of columns: it was taken in unread".to_owned()))?;
-                let mut complaint = self.mapping.complaint(&columns)?;
-                mapping::doubt_clock(&mut complaint, received_at);
-                complaint
-            }
-        };
-        let known: Vec<Remark> =
-            entry.remarks.iter().filter(|remark| !complaint.remarks.contains(remark)).cloned().collect();
-        complaint.remarks.splice(0..0, known);
-        Ok(complaint)
     }
 }

@@ -3,7 +3,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     clock::ManualClock,
     contract::{Cursor, Page, Pull},
-    entry::RawEntry,
+    entry::{RawEntry, Remark},
     fault::FaultClass,
     http::{Http, HttpLimits, Unpaced},
 };

@@ -25,18 +25,16 @@ use std::{
     sync::Arc,
 };
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    complaint::Complaint,
-    contract::{Adapter, Mistake, Normalise, Source, Toolbox, Unreadable},
-    entry::{Form, RawEntry, Remark},
+    contract::{Adapter, Mistake, Normalise, Source, Toolbox},
     fault::Fault,
     mail,
     mapping::{self, Compiled, Mapping, Preset},
+    reader::Reader,
     secret::SecretRef,
 };
 
@@ -191,7 +189,12 @@ impl Adapter for Settings {
 
     fn normaliser(&self) -> Result<Arc<dyn Normalise>, Fault> {
         let own = mail::OwnAddresses { addresses: self.own_addresses.clone(), ..mail::OwnAddresses::default() };
-        Ok(Arc::new(Reader { mapping: self.compiled()?, own, bounds: mail::Bounds::default() }))
+        Ok(Arc::new(Reader {
+            mapping: self.compiled()?,
+            own,
+            bounds: mail::Bounds::default(),
+            unread: "the document is not JSON: it was taken in unread",
+        }))
     }
 
     fn source(&self, tools: &Toolbox) -> Result<Source, Fault> {
@@ -201,31 +204,5 @@ impl Adapter for Settings {
             environment: self.environment()?,
         };
         Ok(Source::Pull(Box::new(pull::Asked::new(self, command, self.compiled()?, tools))))
-    }
-}
-
-/// The pure part.
-struct Reader {
-    mapping: Arc<Compiled>,
-    own: mail::OwnAddresses,
-    bounds: mail::Bounds,
-}
-
-impl Normalise for Reader {
-    fn normalise(&self, entry: &RawEntry, received_at: Timestamp) -> Result<Complaint, Unreadable> {
-        let mut complaint = match entry.form {
-            Form::Mail => mail::normalise(&entry.raw, &self.own, &self.bounds, received_at)?,
-            Form::Row | Form::Json => {
-                let document = serde_json::from_slice(&entry.raw)
-                    .map_err(|_| Unreadable("the document is not JSON: it was taken in unread".to_owned()))?;
-                let mut complaint = self.mapping.complaint(&document)?;
-                mapping::doubt_clock(&mut complaint, received_at);
-                complaint
-            }
-        };
-        let known: Vec<Remark> =
-            entry.remarks.iter().filter(|remark| !complaint.remarks.contains(remark)).cloned().collect();
-        complaint.remarks.splice(0..0, known);
-        Ok(complaint)
     }
 }
