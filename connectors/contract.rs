@@ -18,6 +18,7 @@ use crate::{
     complaint::Complaint,
     entry::{ExternalId, Item, RawEntry},
     fault::Fault,
+    holdings::{Holdings, Period},
     http::Http,
 };
 
@@ -149,6 +150,17 @@ pub trait Pull: Send {
     async fn wait(&mut self, at_most: Duration) -> Result<(), Fault> {
         tokio::time::sleep(at_most).await;
         Ok(())
+    }
+
+    /// Names what the source holds for a period, by the source's time, whatever was read of it before; changes nothing
+    /// there. `None` where this source cannot tell. It runs within the connector's time-out; a source that cannot be asked
+    /// for a period within it names at most [`Holdings::MAX`] items and says that these are not all.
+    ///
+    /// # Errors
+    /// Whatever keeps the source from being asked.
+    async fn holdings(&mut self, period: Period) -> Result<Option<Holdings>, Fault> {
+        let _ = period;
+        Ok(None)
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`contract`] | what an adapter implements, and what it may be told |
 //! | [`entry`] | one item exactly as received |
 //! | [`complaint`] | an entry normalised |
+//! | [`holdings`] | what a source holds, to be compared with what was stored |
 //! | [`fault`] | errors classed by what to do about them |
 //! | [`registry`] | the one list of adapters |
 //! | [`settings`] | settings read so that every mistake is told at once |
@@ -29,6 +30,7 @@ pub mod contract;
 pub mod entry;
 pub mod fault;
 pub mod files;
+pub mod holdings;
 pub mod html;
 pub mod http;
 pub mod inlet;
