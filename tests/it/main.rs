@@ -14,6 +14,8 @@ mod board;
 #[cfg(test)]
 mod board_settings;
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod crash;
