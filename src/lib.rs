@@ -14,6 +14,7 @@
 //! | [`intake`] | what adapters bring, sealed and stored; group commit |
 //! | [`assess`] | screening and classifying: a pure function |
 //! | [`issue`] | matching; complaints, tickets, deliveries and notices in one transaction |
+//! | [`alarms`] | what the operator must be told: raised, cleared, carried to the duty desk |
 //! | [`notices`] | what petitioners are told, and the outbox |
 //! | [`store`] | the one place where SQL lives, the central queue included |
 //! | [`http`] | where sources push and handling systems ask |
@@ -27,6 +28,7 @@
 //!
 //! The connector contract and the adapters are a crate of their own, [`connectors`], which knows nothing of this one.
 
+pub mod alarms;
 pub mod assess;
 pub mod calendar;
 pub mod config;

@@ -7,9 +7,11 @@
 //! | `demo` | the whole gateway at work, with nothing outside |
 //! | `connector` | looking at connectors, trying them, switching them |
 //! | `entry`, `ticket`, `queue`, `trail` | what came in, what became of it, who did what |
+//! | `alarm` | what is wrong |
 //! | `import`, `assess` | files by hand, and a verdict without storing anything |
 //! | `open`, `failure`, `report`, `table`, `words` | what commands have in common: where they start, how they end, how they speak |
 
+mod alarm;
 mod assess;
 mod check;
 mod connector;
@@ -84,6 +86,9 @@ enum Command {
     /// 中央队列 / the central queue
     #[command(subcommand)]
     Queue(queue::Command),
+    /// 告警 / alarms
+    #[command(subcommand)]
+    Alarm(alarm::Command),
     /// 总账：来件与去向是否相符 / whether every entry ended in exactly one place
     Accounting,
     /// 审计记录 / the audit trail
@@ -130,6 +135,7 @@ async fn run(cli: Cli) -> anyhow::Result<Report> {
         Command::Ticket(command) => ticket::run(&global, command).await,
         Command::Notice(command) => notice::run(&global, command).await,
         Command::Queue(command) => queue::run(&global, command).await,
+        Command::Alarm(command) => alarm::run(&global, command).await,
         Command::Accounting => trail::accounting(&global).await,
         Command::Audit(command) => trail::run(&global, command).await,
         Command::Import(arguments) => import::run(&global, arguments).await,

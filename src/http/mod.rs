@@ -5,12 +5,13 @@
 //! |---|---|
 //! | `routes` | the one table of routes and scopes, from which the router, the document and the tests are made |
 //! | [`auth`] | bearer tokens |
-//! | `queue`, `tickets`, `entries`, `connectors`, `ops` | the routes |
+//! | `queue`, `tickets`, `entries`, `connectors`, `alarms`, `ops` | the routes |
 //! | [`push`] | where sources push |
 //! | [`error`] | what a caller is told when something is not done |
 //! | [`serve`] | connections, and their bounds |
 //! | `extract`, `layers` | bounds, on what is read and on what is worked on |
 
+mod alarms;
 pub mod auth;
 mod connectors;
 mod entries;

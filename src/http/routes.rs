@@ -17,7 +17,7 @@ use utoipa_axum::{
     routes,
 };
 
-use super::{Api, connectors, entries, error, notices, ops, queue, tickets};
+use super::{Api, alarms, connectors, entries, error, notices, ops, queue, tickets};
 use crate::config::Scope;
 
 /// Who may use a route.
@@ -71,6 +71,8 @@ fn table(metrics_open: bool) -> Vec<(Access, Routes)> {
         (ADMIN, routes!(entries::decide)),
         (ADMIN, routes!(entries::unseal)),
         (READ, routes!(entries::accounting)),
+        (READ, routes!(alarms::list)),
+        (ADMIN, routes!(alarms::acknowledge)),
         (READ, routes!(connectors::list)),
         (READ, routes!(connectors::show)),
         (ADMIN, routes!(connectors::enable)),
@@ -125,6 +127,7 @@ pub(super) fn assemble(
         (name = "tickets", description = "工单"),
         (name = "entries", description = "来件: where each of them ended, and what an admin can do about it"),
         (name = "connectors", description = "接入点: state, switches, cursors"),
+        (name = "alarms", description = "告警: what is wrong, and who has seen it"),
         (name = "inlets", description = "where sources push"),
         (name = "operation", description = "what a monitor asks for")
     )

@@ -16,6 +16,7 @@ const SCRIPTS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../migrations/0002_append_only.sqlite.sql"),
         include_str!("../../migrations/0002_append_only.postgres.sql"),
     ),
+    (4, "watch", include_str!("../../migrations/0004_watch.sql"), include_str!("../../migrations/0004_watch.sql")),
 ];
 
 pub(super) async fn run(pool: &AnyPool, dialect: Dialect) -> Result<(), StoreError> {

@@ -7,11 +7,13 @@
 //! | [`issue`] | complaints, tickets, queue items and notices, in one transaction |
 //! | [`connectors`] | definitions, switches, cursors, health, runs |
 //! | [`leases`] | who reads which source and who runs which stage |
+//! | [`alarms`] | what the operator must be told, and whom it was told |
 //! | [`queue`] | leased, acknowledged delivery |
 //! | [`notices`] | the outbox |
 //! | [`journal`] | decisions by people, and the audit trail |
 //! | [`read`] | what the API and the command line show |
 
+pub mod alarms;
 mod batch;
 pub mod connectors;
 mod error;

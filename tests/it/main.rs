@@ -4,6 +4,8 @@
 
 // Said although this whole program is a test, because the lints that spare tests look for it.
 #[cfg(test)]
+mod alarms;
+#[cfg(test)]
 mod api;
 #[cfg(test)]
 mod api_contract;
