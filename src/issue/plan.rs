@@ -109,6 +109,7 @@ pub fn plan(
         notices: Vec::new(),
         quarantined: Vec::new(),
         released: Vec::new(),
+        alarms: Vec::new(),
         done: Vec::new(),
     };
     let mut planner = Planner { plan, known, opened: HashMap::new(), states: HashMap::new(), context };

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{Assessed, Relation};
 use crate::{
+    alarms::NewAlarm,
     assess::{Disposition, Grounds, Kind, Urgency},
     ids::{EntryId, TicketId},
     number::TicketNumber,
@@ -168,6 +169,8 @@ pub struct Plan {
     pub queue: Vec<NewQueueItem>,
     /// Notices to write.
     pub notices: Vec<NewNotice>,
+    /// Alarms to raise.
+    pub alarms: Vec<NewAlarm>,
     /// Entries to quarantine, with stage and reason.
     pub quarantined: Vec<(EntryId, &'static str, String)>,
     /// Entries that leave quarantine.

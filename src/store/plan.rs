@@ -96,6 +96,9 @@ pub(super) async fn write(transaction: &mut Write, dialect: Dialect, plan: &Plan
             query.bind(entry.0).bind(now).bind(*stage).bind(reason.clone())
         })
         .await?;
+    for alarm in &plan.alarms {
+        super::alarms::raise(transaction, alarm, plan.now).await?;
+    }
     RELEASED.run(dialect, transaction, &plan.released, |query, entry| query.bind(entry.0)).await?;
     let ended =
         DONE.run(dialect, transaction, &plan.done, |query, (entry, again)| query.bind(entry.0).bind(*again)).await?;
