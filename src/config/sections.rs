@@ -2,7 +2,7 @@
 //! and `docs/configuration.md` repeat it for the admin, and tests hold them to it.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -117,6 +117,8 @@ pub struct Http {
     pub max_connections: u32,
     /// Whether `GET /metrics` is open to everybody; otherwise it needs a token with the scope `read`.
     pub metrics_open: bool,
+    /// IP addresses of the proxies before the gateway: only what they say in `X-Forwarded-For` of who asks is believed.
+    pub trusted_proxies: Vec<IpAddr>,
     /// Who may use the interface.
     #[serde(rename = "token", skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<Token>,
@@ -131,6 +133,7 @@ impl Default for Http {
             request_timeout_seconds: 30,
             max_connections: 1024,
             metrics_open: false,
+            trusted_proxies: Vec::new(),
             tokens: Vec::new(),
         }
     }

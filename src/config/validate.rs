@@ -14,6 +14,9 @@ const MAX_CONNECTORS: usize = 256;
 /// Tokens in one file.
 const MAX_TOKENS: usize = 64;
 
+/// Trusted proxies in one file.
+const MAX_PROXIES: usize = 64;
+
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
@@ -80,6 +83,9 @@ fn sense(config: &Config) -> Vec<Mistake> {
     let mut mistakes: Vec<Mistake> = bounds(config).into_iter().flatten().collect();
     mistakes.extend(store(config));
     mistakes.extend(tokens(config));
+    if config.http.trusted_proxies.len() > MAX_PROXIES {
+        mistakes.push(Mistake::new("/http/trusted_proxies", format!("there are more than {MAX_PROXIES}")));
+    }
     mistakes.extend(calendar(config));
     mistakes.extend(notices(config));
     mistakes.extend(connectors(config));

@@ -7,12 +7,14 @@
 //! | [`auth`] | bearer tokens |
 //! | `queue`, `tickets`, `entries`, `connectors`, `alarms`, `ops` | the routes |
 //! | [`push`] | where sources push |
+//! | `client` | whose request it is, and how often one address may ask |
 //! | [`error`] | what a caller is told when something is not done |
 //! | [`serve`] | connections, and their bounds |
 //! | `extract`, `layers` | bounds, on what is read and on what is worked on |
 
 mod alarms;
 pub mod auth;
+mod client;
 mod connectors;
 mod entries;
 pub mod error;
@@ -26,7 +28,7 @@ mod routes;
 pub mod serve;
 mod tickets;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use ::connectors::clock::Clock;
 use axum::{Extension, Router, middleware};
@@ -45,12 +47,13 @@ use crate::{
     store::{Store, queue::DeliveryPolicy},
 };
 
+pub use client::{ClientAddress, Limiter};
 pub use extract::{DEFAULT_LIMIT, MAX_BODY, MAX_LIMIT, MAX_REASON};
 pub use queue::{MAX_LEASED, MAX_WAIT};
 pub use routes::{Access, RouteInfo, catalogue};
 
 /// Bounds of the interface.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// How long a request may take.
     pub request_timeout: Duration,
@@ -62,6 +65,8 @@ pub struct Limits {
     pub max_lease: Duration,
     /// Whether `GET /metrics` is open to everybody; otherwise it needs the scope "read".
     pub metrics_open: bool,
+    /// Proxies that are believed when they say whom they speak for.
+    pub trusted_proxies: Arc<[IpAddr]>,
 }
 
 impl Limits {
@@ -74,6 +79,7 @@ impl Limits {
             lease: Duration::from_secs(queue.lease_seconds),
             max_lease: Duration::from_secs(queue.max_lease_seconds),
             metrics_open: http.metrics_open,
+            trusted_proxies: http.trusted_proxies.iter().map(IpAddr::to_canonical).collect(),
         }
     }
 }
@@ -125,6 +131,7 @@ pub fn router(api: Arc<Api>, inlets: Router) -> Router {
             .route_layer(middleware::from_fn_with_state(slots.clone(), layers::bound))
             .route_layer(middleware::from_fn_with_state(Gate { api: api.clone(), scope }, auth::guard)),
     });
+    let trusted = api.limits.trusted_proxies.clone();
     routes
         .with_state(api)
         // They bound themselves, so that whoever fills them up keeps nobody from the queue.
@@ -133,6 +140,7 @@ pub fn router(api: Arc<Api>, inlets: Router) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(Extension(Document::of(&document)))
         .layer(Extension(slots))
+        .layer(middleware::from_fn_with_state(trusted, client::identify))
         .layer(middleware::from_fn(layers::harden))
         .layer(middleware::from_fn(layers::log))
 }

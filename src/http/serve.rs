@@ -2,10 +2,10 @@
 //! long one may go on after the gateway was told to stop. Whoever connects is not known yet, so nobody may hold a
 //! connection, or the gateway's end, for longer than that.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::{body::Incoming, server::conn::http1};
+use hyper::{Request, body::Incoming, server::conn::http1, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -15,6 +15,8 @@ use tokio::{
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::client::Peer;
 
 /// Bounds of connections.
 #[derive(Debug, Clone, Copy)]
@@ -38,11 +40,11 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
         // Never closed, so there is a slot sooner or later.
         while let Ok(slot) = slots.clone().acquire_owned().await {
             match listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     let (router, stop) = (router.clone(), stop.clone());
                     connections.spawn(async move {
                         let _slot = slot;
-                        connection(stream, router, limits, &stop).await;
+                        connection(stream, peer, router, limits, &stop).await;
                     });
                 }
                 Err(error) => {
@@ -61,10 +63,33 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
     connections.wait().await;
 }
 
-async fn connection(stream: TcpStream, router: Router, limits: ConnectionLimits, stop: &CancellationToken) {
+/// Tells each request of a connection where its other end is.
+struct FromPeer<S> {
+    inner: S,
+    peer: SocketAddr,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for FromPeer<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> S::Future {
+        request.extensions_mut().insert(Peer(self.peer));
+        self.inner.call(request)
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: ConnectionLimits,
+    stop: &CancellationToken,
+) {
     // Answers are small and waited for.
     let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router.into_service::<Incoming>());
+    let service = FromPeer { inner: TowerToHyperService::new(router.into_service::<Incoming>()), peer };
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)

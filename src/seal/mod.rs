@@ -146,6 +146,8 @@ pub enum IndexKind {
     Phone,
     /// An e-mail address, canonical.
     Email,
+    /// A network address, or the network that one subscriber has.
+    Network,
 }
 
 impl IndexKind {
@@ -153,6 +155,7 @@ impl IndexKind {
         match self {
             Self::Phone => b"phone",
             Self::Email => b"email",
+            Self::Network => b"network",
         }
     }
 }

@@ -368,6 +368,7 @@ pub(crate) fn limits() -> Limits {
         lease: Duration::from_mins(5),
         max_lease: Duration::from_hours(1),
         metrics_open: false,
+        trusted_proxies: [].into(),
     }
 }
 
