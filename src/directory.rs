@@ -13,12 +13,12 @@ use connectors::{
     contract::{Adapter, Answer, Answering, Limits, Normalise, Push, Source, Toolbox},
     entry::ConnectorName,
     fault::Fault,
-    http::{Http, HttpLimits},
+    http::{Http, HttpLimits, Reach},
 };
 
 use crate::{
     config::ConnectorDefinition,
-    pace::Governed,
+    pace::{Governed, Hosts},
     store::{Store, StoreError, connectors::StoredConnector},
 };
 
@@ -66,6 +66,7 @@ impl Connector {
 pub struct Directory {
     clock: Arc<dyn Clock>,
     limits: Limits,
+    hosts: Arc<Hosts>,
     connectors: RwLock<Arc<BTreeMap<ConnectorName, Arc<Connector>>>>,
 }
 
@@ -78,7 +79,7 @@ impl std::fmt::Debug for Connector {
 impl Directory {
     /// An empty directory; [`Directory::refresh`] fills it.
     pub fn new(clock: Arc<dyn Clock>, limits: Limits) -> Self {
-        Self { clock, limits, connectors: RwLock::default() }
+        Self { clock, limits, hosts: Arc::default(), connectors: RwLock::default() }
     }
 
     /// Reads the definitions that have changed.
@@ -127,14 +128,17 @@ impl Directory {
         self.all().get(name).cloned()
     }
 
-    /// What an adapter may touch, paced for one connector.
+    /// What an adapter may touch, paced for one connector and held to what it may reach.
     ///
     /// # Errors
-    /// Where the HTTP client cannot be set up.
+    /// Where the HTTP client cannot be set up, or the allow-list cannot be read.
     pub fn toolbox(&self, definition: &ConnectorDefinition) -> Result<Toolbox, Fault> {
-        let pace = Arc::new(Governed::new(definition.per_minute, definition.burst));
+        let pace = Arc::new(Governed::new(definition.per_minute, definition.burst, self.hosts.clone()));
         let limits = HttpLimits { body: self.limits.page_bytes, ..HttpLimits::default() };
-        Ok(Toolbox { clock: self.clock.clone(), http: Http::new(limits, pace.clone())?, pace, limits: self.limits })
+        let reach =
+            Reach::parse(&definition.allow_private).map_err(|(_, error)| Fault::configuration(error.to_string()))?;
+        let http = Http::reaching(limits, pace.clone(), reach)?;
+        Ok(Toolbox { clock: self.clock.clone(), http, pace, limits: self.limits })
     }
 
     fn build(&self, stored: StoredConnector) -> Connector {

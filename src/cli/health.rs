@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use connectors::http::{Http, HttpLimits, Unpaced};
+use connectors::http::{Http, HttpLimits, Reach, Unpaced};
 use serde_json::json;
 
 use super::{
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) async fn run(global: &Global) -> anyhow::Result<Report> {
     let address = reachable(open::config(global)?.http.listen);
     let limits = HttpLimits { connect: PATIENCE, exchange: PATIENCE, redirects: 0, body: 64 * 1024 };
-    let http = Http::new(limits, Arc::new(Unpaced))?;
+    let http = Http::reaching(limits, Arc::new(Unpaced), Reach::anywhere())?;
     let request = http.request(reqwest::Method::GET, format!("http://{address}/healthz").parse()?);
     let unwell = |message: String| Failure::new(Code::Failed, message).remedy("查看网关日志；未启动时运行 jiesu serve");
     let answered = http

@@ -7,6 +7,7 @@ use connectors::{
     complaint::Channel,
     contract::{Adapter, Mistake},
     entry::ConnectorName,
+    http::{Reach, guard},
     registry::{AdapterKind, UnknownAdapter},
     secret::SecretRef,
     settings::SettingsError,
@@ -41,6 +42,10 @@ pub struct ConnectorDefinition {
     /// Requests that may follow each other at once before the rate holds, 1 to 10000.
     #[serde(default = "burst")]
     pub burst: u32,
+    /// What it may reach over HTTP besides public addresses: networks (`10.1.0.0/16`), addresses, host names. A source
+    /// inside the city's own network needs it where it is known by a name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_private: Vec<String>,
     /// Whether petitioners get notices for its entries; `false` while old entries are filled in.
     #[serde(default = "yes")]
     pub notify: bool,
@@ -124,6 +129,10 @@ impl ConnectorDefinition {
             within("/timeout_seconds", self.timeout_seconds, 1, 3600),
             within("/per_minute", u64::from(self.per_minute), 1, 60_000),
             within("/burst", u64::from(self.burst), 1, 10_000),
+            within("/allow_private", self.allow_private.len() as u64, 0, guard::MAX_ALLOWED as u64),
+            Reach::parse(&self.allow_private)
+                .err()
+                .map(|(index, error)| Mistake::new(format!("/allow_private/{index}"), error.to_string())),
         ]
         .into_iter()
         .flatten()
