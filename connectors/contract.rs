@@ -242,6 +242,40 @@ pub trait Normalise: Send + Sync {
     fn normalise(&self, entry: &RawEntry, received_at: Timestamp) -> Result<Complaint, Unreadable>;
 }
 
+/// A piece of an item, as it is stored.
+#[derive(Clone)]
+pub struct Piece {
+    /// The bytes of the [`crate::entry::Fragment`].
+    pub raw: Bytes,
+    /// When it was received here.
+    pub received_at: Timestamp,
+}
+
+/// What the pieces of an item come to.
+#[derive(Debug)]
+pub enum Gathered {
+    /// More may come: look again at this time, or when another piece has come.
+    Wait {
+        /// When to look again at the latest.
+        until: Timestamp,
+    },
+    /// They are one entry (or one that cannot be read).
+    Item(Box<Item>),
+    /// They make no entry, by the connector's settings. They stay stored, and a later piece brings them back.
+    Drop {
+        /// Why, as a label: it is counted and stays with the pieces.
+        reason: &'static str,
+    },
+}
+
+/// Says when the pieces of an item are whole. A function of what is passed in: no I/O, no clock of its own. The same pieces
+/// give the same entry, in whatever order they came and however often.
+pub trait Gather: Send + Sync {
+    /// Looks at all pieces of an item that are not in an entry yet, at least one. `known` is the raw form of the entry that
+    /// earlier pieces have become; what comes of both is another state of it, under the same external id.
+    fn gather(&self, item: &ExternalId, known: Option<&[u8]>, pieces: &[Piece], now: Timestamp) -> Gathered;
+}
+
 /// A message to the petitioner, to go back through the channel (告知).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
@@ -329,6 +363,14 @@ pub trait Adapter: Send + Sync {
     /// # Errors
     /// A configuration fault where a secret is missing or the settings cannot work.
     fn source(&self, tools: &Toolbox) -> Result<Source, Fault>;
+
+    /// What makes entries of pieces, where the source sends its items in pieces.
+    ///
+    /// # Errors
+    /// A configuration fault where the settings cannot work.
+    fn gatherer(&self) -> Result<Option<Arc<dyn Gather>>, Fault> {
+        Ok(None)
+    }
 
     /// What an answer needs, where the channel has a way back and it is set up.
     fn answering(&self) -> Answering {

@@ -153,6 +153,11 @@ pub enum Remark {
         /// What was repaired, in words, without anything from the item.
         what: String,
     },
+    /// Something is missing or does not add up, and a person should ask.
+    Doubtful {
+        /// What, in words, without anything from the item.
+        what: String,
+    },
 }
 
 /// The form that the raw bytes of an entry take, which its adapter's normaliser must know.
@@ -217,6 +222,27 @@ pub struct Unread {
     pub reason: String,
 }
 
+/// A piece of an item whose source sends it piece by piece: an event of a telephone call, the form that its agent filled in.
+/// It is stored as durably as an entry; [`crate::contract::Gather`] says when the pieces of an item are one entry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Fragment {
+    /// What the source calls the item that this is a piece of.
+    pub item: ExternalId,
+    /// What tells this piece from the others of its item: two pieces that have this in common are one, come twice.
+    pub content: Bytes,
+    /// The id of the delivery that brought it; one id is taken once, for ever.
+    pub delivery_id: Option<String>,
+    /// The bytes, exactly as received.
+    pub raw: Bytes,
+}
+
+impl fmt::Debug for Fragment {
+    /// Says nothing of what it holds (Article 24).
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Fragment({} bytes)", self.raw.len())
+    }
+}
+
 /// One item of a page: the outcome of reading it, which never concerns its neighbours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
@@ -224,6 +250,8 @@ pub enum Item {
     Entry(RawEntry),
     /// Not readable: to quarantine.
     Unread(Unread),
+    /// A piece of an item: kept until the item is whole.
+    Fragment(Fragment),
 }
 
 impl Item {
@@ -232,6 +260,16 @@ impl Item {
         match self {
             Self::Entry(entry) => &entry.external_id,
             Self::Unread(unread) => &unread.external_id,
+            Self::Fragment(fragment) => &fragment.item,
+        }
+    }
+
+    /// Bytes of it that were received.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Entry(entry) => entry.raw.len(),
+            Self::Unread(unread) => unread.raw.len(),
+            Self::Fragment(fragment) => fragment.raw.len(),
         }
     }
 }

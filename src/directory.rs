@@ -10,7 +10,7 @@ use std::{
 use connectors::clock::Clock;
 use connectors::{
     complaint::Channel,
-    contract::{Adapter, Answer, Answering, Limits, Normalise, Push, Source, Toolbox},
+    contract::{Adapter, Answer, Answering, Gather, Limits, Normalise, Push, Source, Toolbox},
     entry::ConnectorName,
     fault::Fault,
     http::{Http, HttpLimits, Reach},
@@ -41,6 +41,8 @@ pub struct Connector {
     pub definition: Option<ConnectorDefinition>,
     /// Makes complaints of its entries.
     pub normaliser: Result<Arc<dyn Normalise>, Fault>,
+    /// Makes entries of pieces, where its source sends pieces.
+    pub gatherer: Option<Arc<dyn Gather>>,
     /// How its source is read.
     pub reading: Reading,
     /// What an answer through it needs.
@@ -103,6 +105,7 @@ impl Directory {
                             stored,
                             definition: known.definition.clone(),
                             normaliser: known.normaliser.clone(),
+                            gatherer: known.gatherer.clone(),
                             reading: known.reading.clone(),
                             answering: known.answering,
                             answerer: known.answerer.clone(),
@@ -153,15 +156,15 @@ impl Directory {
             catch_unwind(AssertUnwindSafe(|| make(definition)))
                 .unwrap_or_else(|_| Err(Fault::permanent("its adapter failed in a way that it should not")))
         });
-        let (normaliser, reading, answering, answerer) = match parts {
+        let (normaliser, gatherer, reading, answering, answerer) = match parts {
             Ok(parts) => parts,
-            Err(fault) => (Err(fault.clone()), Reading::Broken(fault), Answering::None, None),
+            Err(fault) => (Err(fault.clone()), None, Reading::Broken(fault), Answering::None, None),
         };
-        Connector { stored, definition: definition.ok(), normaliser, reading, answering, answerer }
+        Connector { stored, definition: definition.ok(), normaliser, gatherer, reading, answering, answerer }
     }
 }
 
-type Parts = (Result<Arc<dyn Normalise>, Fault>, Reading, Answering, Option<Arc<dyn Answer>>);
+type Parts = (Result<Arc<dyn Normalise>, Fault>, Option<Arc<dyn Gather>>, Reading, Answering, Option<Arc<dyn Answer>>);
 
 fn parts_of(adapter: &dyn Adapter, toolbox: &Toolbox) -> Parts {
     let reading = match adapter.source(toolbox) {
@@ -169,10 +172,14 @@ fn parts_of(adapter: &dyn Adapter, toolbox: &Toolbox) -> Parts {
         Ok(Source::Pull(_)) => Reading::Pull,
         Err(fault) => Reading::Broken(fault),
     };
+    let (gatherer, reading) = match adapter.gatherer() {
+        Ok(gatherer) => (gatherer, reading),
+        Err(fault) => (None, Reading::Broken(fault)),
+    };
     match adapter.answerer(toolbox) {
-        Ok(Some(answerer)) => (adapter.normaliser(), reading, adapter.answering(), Some(answerer)),
-        Ok(None) => (adapter.normaliser(), reading, Answering::None, None),
+        Ok(Some(answerer)) => (adapter.normaliser(), gatherer, reading, adapter.answering(), Some(answerer)),
+        Ok(None) => (adapter.normaliser(), gatherer, reading, Answering::None, None),
         // A connector that cannot answer is broken where an admin looks, not silent where a petitioner waits.
-        Err(fault) => (adapter.normaliser(), Reading::Broken(fault), Answering::None, None),
+        Err(fault) => (adapter.normaliser(), gatherer, Reading::Broken(fault), Answering::None, None),
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     calendar::{Calendar, HoursSettings, Period, WorkingHours},
     config::{self, Config, ConnectorDefinition},
     directory::Directory,
+    gather::{GatherOptions, Gatherer},
     http::{
         self, Api,
         auth::Tokens,
@@ -343,6 +344,21 @@ impl Gateway {
 
         let (issuer, pending, stop) = (parts.issuer.clone(), parts.pending.clone(), self.stop.clone());
         self.tracker.spawn(async move { issuer.run(&pending, &stop).await });
+
+        let gatherer = Gatherer {
+            store: parts.store.clone(),
+            keyring: parts.keyring.clone(),
+            clock: parts.clock.clone(),
+            directory: parts.directory.clone(),
+            intake: parts.intake.clone(),
+            holder: parts.holder.clone(),
+            options: GatherOptions {
+                lease: Duration::from_secs(config.issue.lease_seconds),
+                ..GatherOptions::default()
+            },
+        };
+        let stop = self.stop.clone();
+        self.tracker.spawn(async move { gatherer.run(&stop).await });
 
         let supervisor = Supervisor {
             store: parts.store.clone(),

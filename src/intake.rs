@@ -10,23 +10,32 @@ use std::{
 use connectors::{
     clock::Clock,
     contract::Cursor,
-    entry::{ConnectorName, ExternalId, Item, Revision},
+    entry::{ConnectorName, ExternalId, Fragment, Item, Revision, digest_hex},
 };
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    seal::{Keyring, SealContext, SealError},
+    seal::{IndexKind, Keyring, SealContext, SealError},
     store::{
         Store, StoreError,
-        intake::{NewEntry, PageOrigin, Taken},
+        fragments::NewFragment,
+        intake::{NewEntry, NewItem, PageOrigin, Taken},
     },
     telemetry::names,
 };
 
 /// What the raw bytes of an entry are sealed to.
 pub const RAW: &str = "entry.raw";
+
+/// What a piece of an item is sealed to.
+pub const FRAGMENT: &str = "fragment.raw";
+
+/// The id that a piece is sealed to: its item's identity.
+pub fn fragment_identity(connector: &ConnectorName, item: &ExternalId) -> String {
+    format!("{connector}\u{1f}{}", item.as_str())
+}
 
 /// The id that the raw bytes of an entry are sealed to: the entry's own identity.
 pub fn raw_identity(connector: &str, external_id: &str, revision: &str) -> String {
@@ -62,7 +71,7 @@ pub struct PushTally {
 }
 
 struct Delivery {
-    entry: NewEntry,
+    item: NewItem,
     answer: oneshot::Sender<Taken>,
 }
 
@@ -74,6 +83,8 @@ pub struct Intake {
     clock: Arc<dyn Clock>,
     /// Told when something new is pending.
     issue: Arc<Notify>,
+    /// Told when pieces of items have come.
+    gather: Arc<Notify>,
     waiting: mpsc::Sender<Delivery>,
     bound: usize,
     tally: Mutex<BTreeMap<ConnectorName, PushTally>>,
@@ -92,21 +103,33 @@ impl Intake {
         bound: usize,
     ) -> (Self, Deliveries) {
         let (waiting, deliveries) = mpsc::channel(bound);
-        let intake = Self { store, keyring, clock, issue, waiting, bound, tally: Mutex::default() };
+        let gather = Arc::new(Notify::new());
+        let intake = Self { store, keyring, clock, issue, gather, waiting, bound, tally: Mutex::default() };
         (intake, Deliveries(deliveries))
+    }
+
+    /// Told when pieces of items have come.
+    pub fn gather(&self) -> Arc<Notify> {
+        self.gather.clone()
+    }
+
+    /// Told when something new is pending.
+    pub fn issue(&self) -> Arc<Notify> {
+        self.issue.clone()
     }
 
     /// Seals an item.
     ///
     /// # Errors
     /// Where sealing fails.
-    pub fn seal(&self, connector: &ConnectorName, item: Item, now: Timestamp) -> Result<NewEntry, SealError> {
+    pub fn seal(&self, connector: &ConnectorName, item: Item, now: Timestamp) -> Result<NewItem, SealError> {
         let seal = |external_id: &ExternalId, revision: &Revision, raw: &[u8]| {
             let identity = raw_identity(connector.as_str(), external_id.as_str(), revision.as_str());
             self.keyring.seal(SealContext::new(RAW, &identity), raw)
         };
         Ok(match item {
-            Item::Entry(entry) => NewEntry {
+            Item::Fragment(fragment) => NewItem::Fragment(self.seal_fragment(connector, fragment, now)?),
+            Item::Entry(entry) => NewItem::Entry(NewEntry {
                 connector: connector.clone(),
                 sealed_raw: seal(&entry.external_id, &entry.revision, &entry.raw)?,
                 size: entry.raw.len(),
@@ -118,8 +141,8 @@ impl Intake {
                 source_time: entry.source_time,
                 remarks: entry.remarks,
                 unread: None,
-            },
-            Item::Unread(unread) => NewEntry {
+            }),
+            Item::Unread(unread) => NewItem::Entry(NewEntry {
                 connector: connector.clone(),
                 sealed_raw: seal(&unread.external_id, &unread.revision, &unread.raw)?,
                 size: unread.raw.len(),
@@ -131,7 +154,27 @@ impl Intake {
                 source_time: None,
                 remarks: Vec::new(),
                 unread: Some(unread.reason),
-            },
+            }),
+        })
+    }
+
+    fn seal_fragment(
+        &self,
+        connector: &ConnectorName,
+        fragment: Fragment,
+        now: Timestamp,
+    ) -> Result<NewFragment, SealError> {
+        let identity = fragment_identity(connector, &fragment.item);
+        // Keyed: a piece may say little more than a telephone number, and a plain digest would be guessed.
+        let told_apart = format!("{identity}\u{1f}{}", digest_hex(&[&fragment.content]));
+        Ok(NewFragment {
+            connector: connector.clone(),
+            digest: self.keyring.index(IndexKind::Fragment, &told_apart).0.to_vec(),
+            sealed_raw: self.keyring.seal(SealContext::new(FRAGMENT, &identity), &fragment.raw)?,
+            size: fragment.raw.len(),
+            item: fragment.item,
+            delivery_id: fragment.delivery_id,
+            received_at: now,
         })
     }
 
@@ -149,7 +192,7 @@ impl Intake {
         let started = Instant::now();
         let taken = self.store.take_page(origin, cursor, &entries).await?;
         measure(started, &entries, &taken);
-        self.issue.notify_one();
+        self.announce();
         Ok(taken)
     }
 
@@ -162,11 +205,16 @@ impl Intake {
         let started = Instant::now();
         let taken = self.store.take_deliveries(&entries).await?;
         measure(started, &entries, &taken);
-        self.issue.notify_one();
+        self.announce();
         Ok(taken)
     }
 
-    fn seal_all(&self, connector: &ConnectorName, items: Vec<Item>) -> Result<Vec<NewEntry>, SealError> {
+    fn announce(&self) {
+        self.issue.notify_one();
+        self.gather.notify_one();
+    }
+
+    fn seal_all(&self, connector: &ConnectorName, items: Vec<Item>) -> Result<Vec<NewItem>, SealError> {
         let now = self.clock.now();
         items.into_iter().map(|item| self.seal(connector, item, now)).collect()
     }
@@ -176,9 +224,9 @@ impl Intake {
     /// # Errors
     /// Where it was not stored.
     pub async fn deliver(&self, connector: &ConnectorName, item: Item) -> Result<Taken, IntakeError> {
-        let entry = self.seal(connector, item, self.clock.now())?;
+        let item = self.seal(connector, item, self.clock.now())?;
         let (answer, answered) = oneshot::channel();
-        self.waiting.try_send(Delivery { entry, answer }).map_err(|error| match error {
+        self.waiting.try_send(Delivery { item, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => IntakeError::Busy(self.bound),
             mpsc::error::TrySendError::Closed(_) => IntakeError::NotStored,
         })?;
@@ -212,7 +260,7 @@ impl Intake {
 
     async fn commit(&self, waiting: &mut Vec<Delivery>) {
         let (entries, answers): (Vec<_>, Vec<_>) =
-            waiting.drain(..).map(|delivery| (delivery.entry, delivery.answer)).unzip();
+            waiting.drain(..).map(|delivery| (delivery.item, delivery.answer)).unzip();
         let started = Instant::now();
         match self.store.take_deliveries(&entries).await {
             Ok(taken) => {
@@ -222,7 +270,7 @@ impl Intake {
                     // Whoever went away meanwhile will send again and be told that it is a repeat.
                     let _ = answer.send(taken);
                 }
-                self.issue.notify_one();
+                self.announce();
             }
             Err(error) if entries.len() > 1 && !error.passing() => {
                 // One of them cannot be stored: find out which, so that its neighbours go on.
@@ -235,10 +283,12 @@ impl Intake {
                                 let _ = answer.send(taken);
                             }
                         }
-                        Err(error) => tracing::error!(connector.name = %entry.connector, %error, "delivery not stored"),
+                        Err(error) => {
+                            tracing::error!(connector.name = %entry.connector(), %error, "delivery not stored");
+                        }
                     }
                 }
-                self.issue.notify_one();
+                self.announce();
             }
             Err(error) => {
                 // Dropping the answers tells every sender to send again.
@@ -248,30 +298,31 @@ impl Intake {
         }
     }
 
-    fn count(&self, entries: &[NewEntry], taken: &[Taken]) {
+    fn count(&self, entries: &[NewItem], taken: &[Taken]) {
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         for (entry, taken) in entries.iter().zip(taken) {
-            let tally = tally.entry(entry.connector.clone()).or_default();
+            let tally = tally.entry(entry.connector().clone()).or_default();
             match taken {
                 Taken::Repeat | Taken::Reused => tally.repeats += 1,
-                Taken::Stored(_) | Taken::Quarantined(_) => tally.stored += 1,
+                Taken::Stored(_) | Taken::Quarantined(_) | Taken::Kept => tally.stored += 1,
             }
-            tally.last = Some(entry.received_at);
+            tally.last = Some(entry.received_at());
         }
     }
 }
 
-fn measure(started: Instant, entries: &[NewEntry], taken: &[Taken]) {
+fn measure(started: Instant, items: &[NewItem], taken: &[Taken]) {
     metrics::histogram!(names::INTAKE_COMMIT_SECONDS).record(started.elapsed());
-    for (entry, taken) in entries.iter().zip(taken) {
+    for (item, taken) in items.iter().zip(taken) {
         let outcome = match taken {
-            Taken::Stored(_) => "stored",
+            Taken::Stored(_) | Taken::Kept => "stored",
             Taken::Repeat => "known",
             Taken::Quarantined(_) => "unread",
             Taken::Reused => "reused",
         };
-        let connector = entry.connector.to_string();
-        metrics::counter!(names::ENTRIES, "connector" => connector, "outcome" => outcome).increment(1);
+        let connector = item.connector().to_string();
+        let name = if matches!(item, NewItem::Fragment(_)) { names::FRAGMENTS } else { names::ENTRIES };
+        metrics::counter!(name, "connector" => connector, "outcome" => outcome).increment(1);
     }
 }
 

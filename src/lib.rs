@@ -35,6 +35,7 @@ pub mod config;
 pub mod demo;
 pub mod directory;
 pub mod gateway;
+pub mod gather;
 pub mod http;
 pub mod ids;
 pub mod intake;

@@ -263,10 +263,7 @@ impl Reader {
             }
         }
         let item = self.item(external_id, &document, remarks, trouble)?;
-        haul.bytes += match &item {
-            Item::Entry(entry) => entry.raw.len(),
-            Item::Unread(unread) => unread.raw.len(),
-        };
+        haul.bytes += item.size();
         haul.items.push(item);
         Ok(())
     }

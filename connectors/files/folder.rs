@@ -245,10 +245,7 @@ impl Folder {
                 break;
             }
             let item = document.item(index, &self.mapping, &self.tools.limits);
-            bytes += match &item {
-                Item::Entry(entry) => entry.raw.len(),
-                Item::Unread(unread) => unread.raw.len(),
-            };
+            bytes += item.size();
             items.push(item);
         }
         items

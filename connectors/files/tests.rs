@@ -48,7 +48,7 @@ fn told(value: Value) -> Value {
 fn entries(items: &[Item]) -> Vec<&RawEntry> {
     let entries = items.iter().filter_map(|item| match item {
         Item::Entry(entry) => Some(entry),
-        Item::Unread(_) => None,
+        Item::Unread(_) | Item::Fragment(_) => None,
     });
     entries.collect()
 }
@@ -76,6 +76,7 @@ fn files_become_the_items_that_stand_beside_them() {
         assert_eq!(items.len(), expected.len(), "{name}");
         for (item, expected) in items.iter().zip(expected) {
             match item {
+                Item::Fragment(_) => panic!("a folder has no pieces"),
                 Item::Unread(unread) => {
                     let raw = String::from_utf8(unread.raw.to_vec()).unwrap();
                     assert_eq!(json!({"unread": unread.reason, "raw": raw}), *expected, "{name}");
@@ -475,6 +476,7 @@ proptest! {
                     Item::Entry(entry) => {
                         let _ = reader.normalise(&entry, now());
                     }
+                    Item::Fragment(_) => prop_assert!(false),
                     Item::Unread(unread) => prop_assert!(!unread.reason.is_empty() && unread.raw.len() <= 16),
                 }
             }

@@ -312,7 +312,7 @@ mod tests {
             .iter()
             .filter_map(|item| match item {
                 Item::Entry(entry) => Some(entry),
-                Item::Unread(_) => None,
+                Item::Unread(_) | Item::Fragment(_) => None,
             })
             .collect();
         let now: Timestamp = "2026-11-23T09:00:00Z".parse().unwrap();

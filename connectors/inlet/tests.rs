@@ -50,7 +50,7 @@ fn deliver(inlet: &Inlet, head: &Head, body: &[u8]) -> Result<RawEntry, Refusal>
     reception.chunk(body);
     match reception.close(Body::Whole(Bytes::copy_from_slice(body)))? {
         Item::Entry(entry) => Ok(entry),
-        Item::Unread(unread) => panic!("a delivery is an entry or refused: {}", unread.reason),
+        other => panic!("a delivery is an entry or refused: {other:?}"),
     }
 }
 

@@ -54,6 +54,7 @@ fn kinds(remarks: &[Remark]) -> BTreeSet<String> {
         Remark::Bounded { .. } => "bounded",
         Remark::Clock { .. } => "clock",
         Remark::Mended { .. } => "mended",
+        Remark::Doubtful { .. } => "doubtful",
     };
     remarks.iter().map(|remark| kind(remark).to_owned()).collect()
 }

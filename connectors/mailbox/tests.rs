@@ -185,7 +185,7 @@ fn subjects(page: &Page) -> Vec<String> {
         Item::Entry(entry) => {
             String::from_utf8_lossy(&entry.raw).lines().next().unwrap().trim_start_matches("Subject: ").to_owned()
         }
-        Item::Unread(_) => "!".to_owned(),
+        Item::Unread(_) | Item::Fragment(_) => "!".to_owned(),
     };
     page.items.iter().map(subject).collect()
 }

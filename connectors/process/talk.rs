@@ -225,10 +225,7 @@ impl<'a> Incoming<'a> {
     }
 
     fn push(&mut self, item: Item) -> Result<(), Fault> {
-        let length = match &item {
-            Item::Entry(entry) => entry.raw.len(),
-            Item::Unread(unread) => unread.raw.len(),
-        };
+        let length = item.size();
         let most = self.limits.page_items.max(1);
         if self.items.len() >= most {
             return Err(off_protocol("pull", &format!("the page has more than the {most} items that were asked for")));

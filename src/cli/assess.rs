@@ -133,6 +133,7 @@ fn read(item: Item, normaliser: &dyn Normalise) -> Result<Complaint, String> {
             normaliser.normalise(&entry, open::clock().now()).map_err(|unreadable| unreadable.to_string())
         }
         Item::Unread(unread) => Err(unread.reason),
+        Item::Fragment(_) => Err("a piece of an item says nothing by itself".to_owned()),
     }
 }
 

@@ -177,6 +177,7 @@ async fn take(
                     imported.quarantined += 1;
                     new.insert(id);
                 }
+                Taken::Kept => imported.stored += 1,
                 Taken::Repeat | Taken::Reused => imported.repeats += 1,
             }
         }
@@ -203,10 +204,7 @@ fn pages(items: Vec<Item>, limits: &Limits) -> Vec<Vec<Item>> {
     let mut pages: Vec<Vec<Item>> = Vec::new();
     let mut bytes = 0;
     for item in items {
-        let size = match &item {
-            Item::Entry(entry) => entry.raw.len(),
-            Item::Unread(unread) => unread.raw.len(),
-        };
+        let size = item.size();
         match pages.last_mut() {
             Some(page) if page.len() < limits.page_items && bytes + size <= limits.page_bytes => {
                 bytes += size;

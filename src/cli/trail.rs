@@ -111,6 +111,10 @@ pub(crate) async fn accounting(global: &Global) -> anyhow::Result<Report> {
             ("  不予受理", sums.declined.to_string()),
             ("  待人工", sums.held.to_string()),
             ("  隔离", sums.quarantined.to_string()),
+            ("分段", sums.fragments.to_string()),
+            ("  未齐", sums.fragments_open.to_string()),
+            ("  已并入来件", sums.fragments_joined.to_string()),
+            ("  按设置不成件", sums.fragments_dropped.to_string()),
         ]);
         text.push_str(if sums.balances() {
             "相符：每件来件恰有一个去向 / balanced"

@@ -113,7 +113,7 @@ pub fn table(landed: &[(String, Seen)], sums: Accounting) -> String {
         }
         text.push('\n');
     }
-    let Accounting { entries, pending, in_tickets, guided, declined, held, quarantined, tickets } = sums;
+    let Accounting { entries, pending, in_tickets, guided, declined, held, quarantined, tickets, .. } = sums;
     let check = if sums.balances() { "✓ 账平" } else { "✗ 账不平" };
     let _ = writeln!(
         text,

@@ -96,6 +96,7 @@ async fn receive(
         Ok(Taken::Stored(entry) | Taken::Quarantined(entry)) => {
             Json(json!({ "outcome": "stored", "entry": entry })).into_response()
         }
+        Ok(Taken::Kept) => Json(json!({ "outcome": "stored" })).into_response(),
         Ok(Taken::Repeat | Taken::Reused) => Json(json!({ "outcome": "repeat" })).into_response(),
         Err(refused) => {
             let mut response = refused.into_response();

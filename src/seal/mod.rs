@@ -148,6 +148,8 @@ pub enum IndexKind {
     Email,
     /// A network address, or the network that one subscriber has.
     Network,
+    /// A piece of an item, by connector, item and content.
+    Fragment,
 }
 
 impl IndexKind {
@@ -156,6 +158,7 @@ impl IndexKind {
             Self::Phone => b"phone",
             Self::Email => b"email",
             Self::Network => b"network",
+            Self::Fragment => b"fragment",
         }
     }
 }

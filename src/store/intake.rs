@@ -15,6 +15,7 @@ use super::{
     Store, StoreError, Write,
     batch::ManyRows,
     error::failed,
+    fragments::NewFragment,
     leases::{Lease, fence},
     row,
 };
@@ -47,6 +48,39 @@ pub struct NewEntry {
     pub unread: Option<String>,
 }
 
+/// What intake brings.
+#[derive(Debug, Clone)]
+pub enum NewItem {
+    /// A whole item.
+    Entry(NewEntry),
+    /// A piece of one.
+    Fragment(NewFragment),
+}
+
+impl From<NewEntry> for NewItem {
+    fn from(entry: NewEntry) -> Self {
+        Self::Entry(entry)
+    }
+}
+
+impl NewItem {
+    /// The connector that brought it.
+    pub fn connector(&self) -> &ConnectorName {
+        match self {
+            Self::Entry(entry) => &entry.connector,
+            Self::Fragment(fragment) => &fragment.connector,
+        }
+    }
+
+    /// When it was received here.
+    pub fn received_at(&self) -> Timestamp {
+        match self {
+            Self::Entry(entry) => entry.received_at,
+            Self::Fragment(fragment) => fragment.received_at,
+        }
+    }
+}
+
 /// What became of an item at intake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -57,6 +91,8 @@ pub enum Taken {
     Repeat,
     /// Stored, and quarantined because it could not be read.
     Quarantined(EntryId),
+    /// A piece of an item, stored until the item is whole.
+    Kept,
     /// Not stored: it is new, and its delivery bears the id of one that brought another item.
     Reused,
 }
@@ -95,9 +131,9 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails: nothing is stored.
-    pub async fn take_deliveries(&self, entries: &[NewEntry]) -> Result<Vec<Taken>, StoreError> {
+    pub async fn take_deliveries(&self, items: &[NewItem]) -> Result<Vec<Taken>, StoreError> {
         let mut transaction = self.begin().await?;
-        let taken = self.insert(&mut transaction, entries).await?;
+        let taken = self.insert_items(&mut transaction, items).await?;
         transaction.commit().await.map_err(failed("committing deliveries"))?;
         Ok(taken)
     }
@@ -110,7 +146,7 @@ impl Store {
         &self,
         origin: &PageOrigin<'_>,
         cursor: &Cursor,
-        entries: &[NewEntry],
+        items: &[NewItem],
     ) -> Result<Vec<Taken>, StoreError> {
         let mut transaction = self.begin().await?;
         fence(&mut transaction, origin.lease).await?;
@@ -124,12 +160,33 @@ impl Store {
         if moved.rows_affected() != 1 {
             return Err(StoreError::Conflict(format!("connector {} was changed meanwhile", origin.connector)));
         }
-        let taken = self.insert(&mut transaction, entries).await?;
+        let taken = self.insert_items(&mut transaction, items).await?;
         transaction.commit().await.map_err(failed("committing a page"))?;
         Ok(taken)
     }
 
-    async fn insert(&self, transaction: &mut Write, entries: &[NewEntry]) -> Result<Vec<Taken>, StoreError> {
+    async fn insert_items(&self, transaction: &mut Write, items: &[NewItem]) -> Result<Vec<Taken>, StoreError> {
+        let (mut entries, mut fragments) = (Vec::with_capacity(items.len()), Vec::new());
+        for item in items {
+            match item {
+                NewItem::Entry(entry) => entries.push(entry),
+                NewItem::Fragment(fragment) => fragments.push(fragment),
+            }
+        }
+        let mut entries = self.insert(transaction, &entries).await?.into_iter();
+        let mut fragments = self.insert_fragments(transaction, &fragments).await?.into_iter();
+        let in_order = items.iter().filter_map(|item| match item {
+            NewItem::Entry(_) => entries.next(),
+            NewItem::Fragment(_) => fragments.next(),
+        });
+        Ok(in_order.collect())
+    }
+
+    pub(super) async fn insert(
+        &self,
+        transaction: &mut Write,
+        entries: &[&NewEntry],
+    ) -> Result<Vec<Taken>, StoreError> {
         let returned = ENTRIES
             .run(self.dialect, transaction, entries, |query, entry| {
                 query

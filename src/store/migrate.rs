@@ -16,6 +16,12 @@ const SCRIPTS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../migrations/0002_append_only.sqlite.sql"),
         include_str!("../../migrations/0002_append_only.postgres.sql"),
     ),
+    (
+        3,
+        "fragments",
+        include_str!("../../migrations/0003_fragments.sql"),
+        include_str!("../../migrations/0003_fragments.sql"),
+    ),
     (4, "watch", include_str!("../../migrations/0004_watch.sql"), include_str!("../../migrations/0004_watch.sql")),
 ];
 

@@ -3,6 +3,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`fragments`] | pieces of items, until they are whole |
 //! | [`intake`] | entries with their connector's cursor, in one transaction |
 //! | [`issue`] | complaints, tickets, queue items and notices, in one transaction |
 //! | [`connectors`] | definitions, switches, cursors, health, runs |
@@ -17,6 +18,7 @@ pub mod alarms;
 mod batch;
 pub mod connectors;
 mod error;
+pub mod fragments;
 pub mod intake;
 pub mod issue;
 pub mod journal;

@@ -222,12 +222,22 @@ pub struct Accounting {
     pub quarantined: i64,
     /// Tickets.
     pub tickets: i64,
+    /// Pieces of items that came piece by piece.
+    pub fragments: i64,
+    /// Pieces of items that are not whole yet.
+    pub fragments_open: i64,
+    /// Pieces that are part of an entry.
+    pub fragments_joined: i64,
+    /// Pieces that make no entry, by their connector's settings.
+    pub fragments_dropped: i64,
 }
 
 impl Accounting {
-    /// Whether every entry ended, or waits, in exactly one place.
+    /// Whether every entry, and every piece of one, ended or waits in exactly one place.
     pub fn balances(self) -> bool {
-        self.entries == self.pending + self.in_tickets + self.guided + self.declined + self.held + self.quarantined
+        let entries = self.pending + self.in_tickets + self.guided + self.declined + self.held + self.quarantined;
+        let fragments = self.fragments_open + self.fragments_joined + self.fragments_dropped;
+        self.entries == entries && self.fragments == fragments
     }
 }
 
@@ -248,6 +258,10 @@ const PLACE: &str = "CASE WHEN complaint.ticket_id IS NOT NULL THEN 'ticket'
 /// Names of the sums that stand beside the places'.
 const ENTRIES: &str = "all entries";
 const TICKETS: &str = "all tickets";
+const FRAGMENTS: &str = "all fragments";
+const OPEN: &str = "fragments open";
+const JOINED: &str = "fragments joined";
+const DROPPED: &str = "fragments dropped";
 /// Of an entry that waits nowhere and ended nowhere. It is in the sum of all entries and in no other: it must not pass for
 /// one that waits.
 const LOST: &str = "nowhere";
@@ -429,7 +443,13 @@ impl Store {
                  LEFT JOIN quarantine ON quarantine.entry_id = entry.id
                  LEFT JOIN pending ON pending.entry_id = entry.id) placed GROUP BY place
              UNION ALL SELECT '{ENTRIES}', COUNT(*) FROM entry
-             UNION ALL SELECT '{TICKETS}', COUNT(*) FROM ticket"
+             UNION ALL SELECT '{TICKETS}', COUNT(*) FROM ticket
+             UNION ALL SELECT '{FRAGMENTS}', COUNT(*) FROM fragment
+             UNION ALL SELECT '{JOINED}', COUNT(*) FROM fragment WHERE entry_id IS NOT NULL
+             UNION ALL SELECT '{DROPPED}', COUNT(*) FROM fragment WHERE entry_id IS NULL AND dropped IS NOT NULL
+             UNION ALL SELECT '{OPEN}', COUNT(*) FROM fragment
+                 JOIN gathering ON gathering.connector = fragment.connector AND gathering.item = fragment.item
+                 WHERE fragment.entry_id IS NULL AND fragment.dropped IS NULL"
         );
         let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.read).await.map_err(failed("adding up entries"))?;
         let mut accounting = Accounting::default();
@@ -438,6 +458,10 @@ impl Store {
                 LOST => continue,
                 ENTRIES => &mut accounting.entries,
                 TICKETS => &mut accounting.tickets,
+                FRAGMENTS => &mut accounting.fragments,
+                OPEN => &mut accounting.fragments_open,
+                JOINED => &mut accounting.fragments_joined,
+                DROPPED => &mut accounting.fragments_dropped,
                 place => match Place::parse(place) {
                     Some(Place::Pending) => &mut accounting.pending,
                     Some(Place::Ticket) => &mut accounting.in_tickets,

@@ -271,7 +271,7 @@ impl PullTask {
         let taken = self.supervisor.intake.take_page(&origin, &page.cursor, page.items.clone()).await?;
         for taken in taken {
             match taken {
-                Taken::Stored(_) => run.stored += 1,
+                Taken::Stored(_) | Taken::Kept => run.stored += 1,
                 Taken::Repeat | Taken::Reused => run.repeats += 1,
                 Taken::Quarantined(_) => run.quarantined += 1,
             }

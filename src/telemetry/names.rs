@@ -27,6 +27,8 @@ pub struct Metric {
 
 /// Entries taken in: `connector`, `outcome` (stored, known, unread).
 pub const ENTRIES: &str = "jiesu_entries_total";
+/// Pieces of items: `connector`, `outcome` (stored, known, reused, gathered, or why they make no entry).
+pub const FRAGMENTS: &str = "jiesu_fragments_total";
 /// Faults while a source was read: `connector`, `class`.
 pub const PULL_FAULTS: &str = "jiesu_pull_faults_total";
 /// Seconds from the start of a pull to its commit: `connector`.
@@ -63,8 +65,9 @@ pub const HTTP_SECONDS: &str = "jiesu_http_request_seconds";
 pub const UNSEALINGS: &str = "jiesu_unsealings_total";
 
 /// Every metric.
-pub const ALL: [Metric; 18] = [
+pub const ALL: [Metric; 19] = [
     metric(ENTRIES, Kind::Counter, "Entries taken in, by connector and outcome (stored, known, unread)."),
+    metric(FRAGMENTS, Kind::Counter, "Pieces of items, by connector and outcome (stored, known, reused, gathered, …)."),
     metric(PULL_FAULTS, Kind::Counter, "Faults while a source was read, by connector and class."),
     metric(PULL_SECONDS, Kind::Histogram, "Seconds from the start of a pull to its commit, by connector."),
     metric(REFUSALS, Kind::Counter, "Deliveries that were not taken, by connector and reason."),

@@ -21,7 +21,7 @@ use jiesu::{
     store::{
         Store, StoreError, StoreOptions,
         connectors::{Origin, StoredConnector},
-        intake::NewEntry,
+        intake::{NewEntry, NewItem},
         queue::DeliveryPolicy,
     },
 };
@@ -234,7 +234,7 @@ impl Bench {
     /// Stores what citizens say.
     pub(crate) async fn take(&self, said: &[Said]) {
         let now = self.clock.now();
-        let entries: Vec<NewEntry> = said.iter().map(|said| self.entry(said, now)).collect();
+        let entries: Vec<NewItem> = said.iter().map(|said| self.entry(said, now).into()).collect();
         self.store.take_deliveries(&entries).await.unwrap();
     }
 

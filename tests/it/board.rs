@@ -110,7 +110,7 @@ fn entry<'a>(items: &'a [Item], id: &str) -> &'a RawEntry {
     let found = items.iter().find(|item| item.external_id().as_str() == id);
     match found.unwrap_or_else(|| panic!("no item {id}")) {
         Item::Entry(entry) => entry,
-        Item::Unread(unread) => panic!("{id} is unread: {}", unread.reason),
+        other => panic!("{id} is no entry: {other:?}"),
     }
 }
 

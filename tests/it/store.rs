@@ -10,7 +10,7 @@ use jiesu::{
     store::{
         Dialect, Store, StoreError,
         connectors::{Health, HealthState},
-        intake::{NewEntry, Taken},
+        intake::{NewEntry, NewItem, Taken},
         journal::Act,
         queue::DeliveryPolicy,
     },
@@ -51,8 +51,8 @@ async fn two_states_of_one_item_that_wait_together_come_into_one_ticket() {
         Said::new("item", "白塔区新华小区自来水停了两天"),
         Said::new("item", "白塔区新华小区自来水停了三天，还没有来水"),
     ];
-    let entries: Vec<NewEntry> =
-        ["a", "b"].into_iter().zip(&said).map(|(revision, said)| state(&bench, said, revision)).collect();
+    let entries: Vec<NewItem> =
+        ["a", "b"].into_iter().zip(&said).map(|(revision, said)| state(&bench, said, revision).into()).collect();
     bench.store.take_deliveries(&entries).await.unwrap();
     let mut candidates = bench.candidates(&said).await;
     for candidate in &mut candidates {
@@ -87,11 +87,11 @@ async fn an_item_under_the_id_of_an_older_delivery_is_refused_and_not_called_a_r
         ("the same, under an id of its own", delivery("two", "a", "3"), Taken::Stored(EntryId(0))),
     ];
     for (what, entry, expected) in cases {
-        let taken = bench.store.take_deliveries(&[entry]).await.unwrap();
+        let taken = bench.store.take_deliveries(&[entry.into()]).await.unwrap();
         let stored = |taken| matches!(taken, Taken::Stored(_));
         assert!(taken == [expected] || stored(taken[0]) && stored(expected), "{what}: {taken:?}");
     }
-    let together = [delivery("three", "a", "4"), delivery("four", "a", "4")];
+    let together = [delivery("three", "a", "4").into(), delivery("four", "a", "4").into()];
     let taken = bench.store.take_deliveries(&together).await.unwrap();
     assert!(matches!(taken[..], [Taken::Stored(_), Taken::Reused]), "{taken:?}");
     assert_eq!(bench.store.accounting().await.unwrap().entries, 3);
