@@ -9,6 +9,8 @@
 mod answer;
 mod document;
 mod fields;
+#[cfg(test)]
+mod harness;
 mod pull;
 mod ready;
 mod request;

@@ -12,6 +12,8 @@ mod table;
 mod workbook;
 
 #[cfg(test)]
+mod harness;
+#[cfg(test)]
 mod tests;
 
 use std::{path::PathBuf, sync::Arc};

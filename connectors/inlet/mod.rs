@@ -8,6 +8,8 @@ mod document;
 pub mod signature;
 
 #[cfg(test)]
+mod harness;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

@@ -18,6 +18,8 @@
 
 mod answer;
 mod folder;
+#[cfg(test)]
+mod harness;
 mod item;
 mod link;
 mod plan;

@@ -11,6 +11,7 @@ use std::{
 use super::*;
 use crate::{
     clock::ManualClock,
+    conformance::Trouble,
     contract::{Cursor, Limits, Page, Pull},
     entry::{Item, Remark},
     fault::FaultClass,
@@ -19,7 +20,7 @@ use crate::{
 
 /// What the server does when asked for a mail's content.
 #[derive(Debug, Clone)]
-enum Gives {
+pub(super) enum Gives {
     Body(Vec<u8>),
     /// Tells a size of ten bytes and gives these.
     Lies(Vec<u8>),
@@ -30,20 +31,28 @@ enum Gives {
 }
 
 #[derive(Debug)]
-struct Server {
+pub(super) struct Server {
     greeting: &'static str,
     login: &'static str,
     wants_id: bool,
-    uidvalidity: Option<u32>,
-    mails: Vec<(u32, Gives)>,
+    pub(super) uidvalidity: Option<u32>,
+    pub(super) mails: Vec<(u32, Gives)>,
     said: Vec<String>,
+    pub(super) trouble: Option<Trouble>,
 }
 
-type Shared = Arc<Mutex<Server>>;
+pub(super) type Shared = Arc<Mutex<Server>>;
 
-fn serve(mails: Vec<(u32, Gives)>) -> (Shared, Settings) {
-    let server =
-        Server { greeting: "* OK ready", login: "OK", wants_id: false, uidvalidity: Some(7), mails, said: Vec::new() };
+pub(super) fn serve(mails: Vec<(u32, Gives)>) -> (Shared, Settings) {
+    let server = Server {
+        greeting: "* OK ready",
+        login: "OK",
+        wants_id: false,
+        uidvalidity: Some(7),
+        mails,
+        said: Vec::new(),
+        trouble: None,
+    };
     let server = Arc::new(Mutex::new(server));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -64,7 +73,18 @@ fn serve(mails: Vec<(u32, Gives)>) -> (Shared, Settings) {
 
 fn talk(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let greeting = shared.lock().unwrap().greeting;
+    let (greeting, trouble) = {
+        let server = shared.lock().unwrap();
+        (server.greeting, server.trouble)
+    };
+    match trouble {
+        Some(Trouble::Unreachable) => return Ok(()),
+        Some(Trouble::Hangs) => return hang(&stream),
+        Some(Trouble::Nonsense) => {
+            writeln!(stream, "HTTP/1.1 400 Bad Request\r")?;
+        }
+        _ => {}
+    }
     writeln!(stream, "{greeting}\r")?;
     let mut identified = false;
     for line in BufReader::new(stream.try_clone()?).lines() {
@@ -74,7 +94,18 @@ fn talk(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         server.said.push(command.split(' ').take(2).collect::<Vec<_>>().join(" "));
         let words: Vec<&str> = command.split(' ').collect();
         let mut answer: Vec<u8> = Vec::new();
+        match server.trouble {
+            Some(Trouble::Hangs) => {
+                drop(server);
+                return hang(&stream);
+            }
+            // Whoever is logged in is thrown out, and meets the trouble anew.
+            Some(Trouble::Unreachable | Trouble::Refuses | Trouble::Nonsense) if words[0] != "LOGIN" => return Ok(()),
+            _ => {}
+        }
         let status = match words[0] {
+            "LOGIN" if server.trouble == Some(Trouble::Refuses) => "NO [AUTHENTICATIONFAILED] Authentication failed.",
+            "EXAMINE" | "SELECT" if server.trouble == Some(Trouble::Gone) => "NO [NONEXISTENT] Mailbox doesn't exist",
             "LOGIN" => server.login,
             "CAPABILITY" => {
                 answer.extend(b"* CAPABILITY IMAP4rev1 ID\r\n");
@@ -115,6 +146,11 @@ fn talk(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         stream.write_all(&answer)?;
     }
     Ok(())
+}
+
+/// Takes whatever comes and says nothing, until the other side gives up.
+fn hang(mut stream: &TcpStream) -> std::io::Result<()> {
+    std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
 }
 
 impl Server {

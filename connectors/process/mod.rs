@@ -13,6 +13,8 @@
 //! | `talk` | what the lines mean (pure) |
 //! | `pull` | the contract on top of them |
 
+#[cfg(test)]
+mod harness;
 mod program;
 mod pull;
 mod talk;

@@ -26,6 +26,8 @@ while IFS= read -r question; do
         from=${cursor:-0}
         # wc counts line breaks: a line that is still being written is left for the next time.
         whole=$(wc -l <"$file")
+        # A file that was set back to an older one holds less than was read: it is read anew, and what is known is a repeat.
+        [ "$from" -le "$whole" ] || from=0
         to=$((from + items))
         more=true
         if [ "$to" -ge "$whole" ]; then
