@@ -2,7 +2,7 @@
 //! and ends on shutdown: first what lets work in, then what finishes it.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -19,6 +19,7 @@ use crate::{
     assess::{Assessor, RuleSet},
     calendar::{Calendar, HoursSettings, Period, WorkingHours},
     config::{self, Config, ConnectorDefinition},
+    console::{self, Console},
     directory::Directory,
     gather::{GatherOptions, Gatherer},
     http::{
@@ -26,6 +27,7 @@ use crate::{
         auth::Tokens,
         push::{self, Inlets, PushLimits},
         serve::{ConnectionLimits, serve},
+        tls::{Tls, TlsError},
     },
     ids::EntryId,
     intake::{Deliveries, Intake},
@@ -34,6 +36,7 @@ use crate::{
     seal::{Keyring, SealContext, Sealed},
     store::{
         Store, StoreError, StoreOptions,
+        accounts::LinkFor,
         connectors::{Origin, StoredConnector},
         journal::Act,
     },
@@ -70,6 +73,9 @@ pub enum GatewayError {
     /// The calendar cannot be used.
     #[error("the calendar: {0}")]
     Calendar(String),
+    /// Connections cannot be protected.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// The address cannot be listened on.
     #[error("{address} cannot be listened on: {source}")]
     Listen {
@@ -122,12 +128,7 @@ impl Parts {
             keyring: keyring.clone(),
             assessor: Arc::new(Assessor::new(Arc::new(rules(&config)?))),
             calendar: calendar(&config)?,
-            texts: Texts {
-                office: config.office.name.clone(),
-                phone: config.office.phone.clone(),
-                message_domain: config.notices.message_domain.clone(),
-                zone: hotline_zone(),
-            },
+            texts: texts(&config),
             directory: directory.clone(),
             notify: config.notices.enabled,
             through: config.notices.through.clone(),
@@ -211,6 +212,16 @@ impl Parts {
     }
 }
 
+/// What notices say of the office.
+fn texts(config: &Config) -> Texts {
+    Texts {
+        office: config.office.name.clone(),
+        phone: config.office.phone.clone(),
+        message_domain: config.notices.message_domain.clone(),
+        zone: hotline_zone(),
+    }
+}
+
 fn by_configuration<'a>(action: &'a str, name: &'a ConnectorName) -> Act<'a> {
     Act { actor: "configuration", action, subject: name.as_str(), reason: None }
 }
@@ -288,6 +299,9 @@ pub struct Gateway {
     pub parts: Parts,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where the first admin of the console makes an account, while there is none; works once. A secret: it is for the one
+    /// who started the gateway, and not for the log.
+    pub first_admin: Option<String>,
     tracker: TaskTracker,
     stop: CancellationToken,
     listening: CancellationToken,
@@ -309,6 +323,7 @@ impl Gateway {
         parts.apply(&parts.config.connectors).await?;
         let stop = CancellationToken::new();
         let api = api(&parts, &stop)?;
+        let tls = tls(&parts.config)?.map(Arc::new);
         let listener = TcpListener::bind(address).await.map_err(|source| GatewayError::Listen { address, source })?;
         // Only one process listens there: whoever held leases under this address before was killed.
         if let Some(instance) = instance(address) {
@@ -318,15 +333,17 @@ impl Gateway {
             }
         }
         let address = listener.local_addr().map_err(|source| GatewayError::Listen { address, source })?;
+        let first_admin = first_admin(&parts, address, tls.is_some()).await?;
         let gateway = Self {
             parts,
             address,
+            first_admin,
             tracker: TaskTracker::new(),
             stop: stop.clone(),
             listening: CancellationToken::new(),
         };
         gateway.spawn_stages(deliveries, &random);
-        gateway.spawn_server(listener, api);
+        gateway.spawn_server(listener, api, tls);
         if let Some(file) = file {
             let parts = gateway.parts.clone();
             gateway.tracker.spawn(async move { watch(&parts, &file, &stop).await });
@@ -398,7 +415,7 @@ impl Gateway {
         }
     }
 
-    fn spawn_server(&self, listener: TcpListener, api: Arc<Api>) {
+    fn spawn_server(&self, listener: TcpListener, api: Arc<Api>, tls: Option<Arc<Tls>>) {
         let parts = &self.parts;
         let inlets = Arc::new(Inlets {
             directory: parts.directory.clone(),
@@ -411,7 +428,14 @@ impl Gateway {
                 abreast: usize::try_from(parts.config.http.max_connections).unwrap_or(usize::MAX),
             },
         });
-        let router = http::router(api, push::router(inlets));
+        let mut others = push::router(inlets);
+        if parts.config.console.enabled {
+            others = others.merge(console::router(Arc::new(console(parts))));
+            let (store, clock, settings) = (parts.store.clone(), parts.clock.clone(), parts.config.console.clone());
+            let (changed, stop) = (parts.changed.clone(), self.stop.clone());
+            self.tracker.spawn(async move { console::tidy(&store, clock.as_ref(), &settings, &changed, &stop).await });
+        }
+        let router = http::router(api, others);
         let limits = ConnectionLimits {
             connections: usize::try_from(parts.config.http.max_connections).unwrap_or(usize::MAX),
             head: HEAD,
@@ -421,7 +445,7 @@ impl Gateway {
         let (stop, listening) = (self.stop.clone(), self.listening.clone());
         self.tracker.spawn(async move {
             let _listening = listening.drop_guard();
-            serve(listener, router, limits, &stop).await;
+            serve(listener, router, tls, limits, &stop).await;
         });
     }
 
@@ -459,6 +483,46 @@ fn api(parts: &Parts, stop: &CancellationToken) -> Result<Arc<Api>, GatewayError
         stop: stop.clone(),
         metrics: Box::new(|| Metrics::install().map(|metrics| metrics.render()).unwrap_or_default()),
     }))
+}
+
+/// What the console works with.
+fn console(parts: &Parts) -> Console {
+    let config = &parts.config;
+    Console {
+        store: parts.store.clone(),
+        keyring: parts.keyring.clone(),
+        clock: parts.clock.clone(),
+        directory: parts.directory.clone(),
+        changed: parts.changed.clone(),
+        pending: parts.pending.clone(),
+        queued: parts.queued.clone(),
+        policy: http::delivery_policy(&config.queue),
+        texts: texts(config),
+        settings: config.console.clone(),
+        limits: http::Limits::of(&config.http, &config.queue),
+        door: console::Door::default(),
+    }
+}
+
+fn tls(config: &Config) -> Result<Option<Tls>, TlsError> {
+    let files = config.http.tls.as_ref();
+    files.map(|files| Tls::load(files.certificate.clone(), files.key.clone())).transpose()
+}
+
+/// Where the first admin makes an account, while there is none.
+async fn first_admin(parts: &Parts, address: SocketAddr, tls: bool) -> Result<Option<String>, StoreError> {
+    let settings = &parts.config.console;
+    if !settings.enabled || parts.store.any_account().await? {
+        return Ok(None);
+    }
+    let now = parts.clock.now();
+    let path = console::one_time_path(&parts.store, settings, &LinkFor::FirstAdmin, "gateway", now).await?;
+    let scheme = if tls { "https" } else { "http" };
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    Ok(Some(format!("{scheme}://{address}{path}")))
 }
 
 /// How long the head of a request may take; longer than clients keep a connection that rests.

@@ -18,6 +18,7 @@
 //! | [`notices`] | what petitioners are told, and the outbox |
 //! | [`store`] | the one place where SQL lives, the central queue included |
 //! | [`http`] | where sources push and handling systems ask |
+//! | [`console`] | the pages by which people run it |
 //! | [`config`] | the configuration file, judged whole |
 //! | [`seal`] | personal data at rest |
 //! | [`mask`] | personal data in what handlers see |
@@ -32,6 +33,7 @@ pub mod alarms;
 pub mod assess;
 pub mod calendar;
 pub mod config;
+pub mod console;
 pub mod demo;
 pub mod directory;
 pub mod gateway;

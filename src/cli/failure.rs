@@ -120,7 +120,8 @@ pub(crate) fn code_of(error: &anyhow::Error) -> Code {
             | GatewayError::Keys(_)
             | GatewayError::ForeignKeys
             | GatewayError::Rules { .. }
-            | GatewayError::Calendar(_),
+            | GatewayError::Calendar(_)
+            | GatewayError::Tls(_),
         ) => Code::Configuration,
         Some(GatewayError::Listen { .. }) | None => Code::Failed,
     }

@@ -6,11 +6,13 @@
 //! | `serve`, `check`, `key`, `health` | running the gateway |
 //! | `demo` | the whole gateway at work, with nothing outside |
 //! | `connector` | looking at connectors, trying them, switching them |
+//! | `account` | who may use the console |
 //! | `entry`, `ticket`, `queue`, `trail` | what came in, what became of it, who did what |
 //! | `alarm` | what is wrong |
 //! | `import`, `assess` | files by hand, and a verdict without storing anything |
 //! | `open`, `failure`, `report`, `table`, `words` | what commands have in common: where they start, how they end, how they speak |
 
+mod account;
 mod alarm;
 mod assess;
 mod check;
@@ -91,6 +93,9 @@ enum Command {
     Alarm(alarm::Command),
     /// 总账：来件与去向是否相符 / whether every entry ended in exactly one place
     Accounting,
+    /// 控制台账户 / accounts of the console
+    #[command(subcommand)]
+    Account(account::Command),
     /// 审计记录 / the audit trail
     #[command(subcommand)]
     Audit(trail::Command),
@@ -137,6 +142,7 @@ async fn run(cli: Cli) -> anyhow::Result<Report> {
         Command::Queue(command) => queue::run(&global, command).await,
         Command::Alarm(command) => alarm::run(&global, command).await,
         Command::Accounting => trail::accounting(&global).await,
+        Command::Account(command) => account::run(&global, command).await,
         Command::Audit(command) => trail::run(&global, command).await,
         Command::Import(arguments) => import::run(&global, arguments).await,
         Command::Assess(arguments) => assess::run(&global, arguments).await,

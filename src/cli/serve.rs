@@ -45,7 +45,16 @@ pub(crate) async fn run(global: &Global, arguments: &Arguments) -> anyhow::Resul
         () = signals.next() => return Ok(Report::silent(Code::Done)),
     };
     // For whoever started it with port 0; everything else it says goes to the log.
-    writeln!(std::io::stdout(), "http://{}", gateway.address)?;
+    let scheme = if gateway.parts.config.http.tls.is_some() { "https" } else { "http" };
+    writeln!(std::io::stdout(), "{scheme}://{}", gateway.address)?;
+    if let Some(link) = &gateway.first_admin {
+        // Not by way of the log, which is kept and passed on: whoever has the link becomes the admin.
+        let minutes = gateway.parts.config.console.link_minutes;
+        writeln!(
+            std::io::stderr(),
+            "控制台尚无账户。首位管理员请打开（{minutes} 分钟内有效，只能用一次）/ the first admin of the console opens:\n  {link}"
+        )?;
+    }
     signals.next().await;
     tracing::info!("stopping; a second signal ends at once");
     tokio::select! {

@@ -15,6 +15,8 @@ use connectors::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::http::tls::Tls;
+
 use super::{Config, ConfigErrors, ConnectorDefinition, Draft, error::ConfigError, parse, read, validate};
 
 /// Characters of a token, below which it could be guessed.
@@ -32,6 +34,11 @@ pub fn check(draft: &Draft, config: &Config) -> Result<(), ConfigErrors> {
         secret("/store/password", password, &mut mistakes);
     }
     mistakes.extend(folder(config));
+    if let Some(tls) = &config.http.tls
+        && let Err(error) = Tls::load(tls.certificate.clone(), tls.key.clone())
+    {
+        mistakes.push(Mistake::new("/http/tls", error.to_string()));
+    }
     tokens(config, &mut mistakes);
     for (pointer, path) in [("/calendar/extra", &config.calendar.extra), ("/screening/rules", &config.screening.rules)]
     {

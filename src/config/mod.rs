@@ -7,12 +7,14 @@
 //! | module | holds |
 //! |---|---|
 //! | `sections` | the sections of the file, their defaults and units |
+//! | `console` | the sections of the console and of TLS |
 //! | `definition` | a connector as it is configured and stored |
 //! | `source` | the text of the file, and where each value stands in it |
 //! | `validate`, `check` | the two judgements |
 //! | `error` | mistakes, told by file, line and column |
 
 mod check;
+mod console;
 mod definition;
 mod error;
 mod sections;
@@ -31,6 +33,7 @@ use connectors::settings::{self, Reading};
 use serde::{Deserialize, Serialize};
 
 pub use check::{CheckReport, check, check_report};
+pub use console::{Console, TlsFiles};
 pub use definition::{ConnectorDefinition, DefinitionError};
 pub use error::{ConfigError, ConfigErrors};
 pub use sections::{
@@ -71,6 +74,8 @@ pub struct Config {
     pub log: Log,
     /// Stopping.
     pub shutdown: Shutdown,
+    /// The console.
+    pub console: Console,
     /// The connectors (接入点).
     #[serde(rename = "connector", skip_serializing_if = "Vec::is_empty")]
     pub connectors: Vec<ConnectorDefinition>,
@@ -149,6 +154,11 @@ impl Config {
         for path in [&mut self.calendar.extra, &mut self.screening.rules].into_iter().flatten() {
             *path = anchored(path, folder);
         }
+        if let Some(tls) = &mut self.http.tls {
+            tls.certificate = anchored(&tls.certificate, folder);
+            tls.key = anchored(&tls.key, folder);
+        }
+        self.console.secrets = anchored(&self.console.secrets, folder);
         self.connectors = self.connectors.into_iter().map(|connector| connector.anchored(folder)).collect();
         self
     }

@@ -11,7 +11,7 @@ use jiff::civil::{Time, time};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use super::anchored;
+use super::{anchored, console::TlsFiles};
 
 /// Who runs the hotline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +119,9 @@ pub struct Http {
     pub metrics_open: bool,
     /// IP addresses of the proxies before the gateway: only what they say in `X-Forwarded-For` of who asks is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Certificate and key, where no proxy protects the interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
     /// Who may use the interface.
     #[serde(rename = "token", skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<Token>,
@@ -134,6 +137,7 @@ impl Default for Http {
             max_connections: 1024,
             metrics_open: false,
             trusted_proxies: Vec::new(),
+            tls: None,
             tokens: Vec::new(),
         }
     }

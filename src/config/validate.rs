@@ -104,7 +104,7 @@ fn sense(config: &Config) -> Vec<Mistake> {
 }
 
 fn bounds(config: &Config) -> Vec<Option<Mistake>> {
-    let Config { store, http, intake, issue, queue, notices, shutdown, .. } = config;
+    let Config { store, http, intake, issue, queue, notices, console, shutdown, .. } = config;
     let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     vec![
         within("/store/connections", store.connections.into(), 1, 256),
@@ -129,6 +129,9 @@ fn bounds(config: &Config) -> Vec<Option<Mistake>> {
         within("/queue/retry_delay_seconds", queue.retry_delay_seconds, 0, 86_400),
         within("/notices/daily_cap", notices.daily_cap.into(), 1, 100),
         within("/notices/max_attempts", notices.max_attempts.into(), 1, 100),
+        within("/console/idle_minutes", console.idle_minutes.into(), 1, 1440),
+        within("/console/session_hours", console.session_hours.into(), 1, 168),
+        within("/console/link_minutes", console.link_minutes.into(), 5, 1440),
         within("/shutdown/grace_seconds", shutdown.grace_seconds, 1, 600),
     ]
 }

@@ -36,6 +36,7 @@ pub(super) enum AlarmState {
 pub(super) struct AlarmsPage {
     /// `open` (the default) or `all`.
     #[serde(default)]
+    #[param(inline)]
     state: AlarmState,
     /// Older than this one: `next` of the page before.
     before: Option<i64>,

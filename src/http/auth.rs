@@ -57,29 +57,41 @@ impl Tokens {
         self
     }
 
-    /// Whose token a request carries, if it opens `scope`.
-    fn admit(&self, headers: &HeaderMap, scope: Scope) -> Result<&Bearer, ApiError> {
-        if self.0.is_empty() {
-            return Err(ApiError::new(
-                Code::NoTokens,
-                "no token is configured, so this interface is closed to everybody",
-            ));
-        }
-        let presented = presented(headers)
-            .ok_or_else(|| ApiError::new(Code::Unauthenticated, "the request carries no bearer token"))?;
-        let digest = digest(presented);
+    /// Whose token of the configuration it is.
+    fn known(&self, digest: &[u8; 32]) -> Option<(Arc<str>, Vec<Scope>)> {
         // Every token is compared, each in constant time: how long it takes tells nothing.
         let bearer = self
             .0
             .iter()
-            .fold(None, |found, bearer| if bool::from(bearer.digest.ct_eq(&digest)) { Some(bearer) } else { found })
-            .ok_or_else(|| ApiError::new(Code::Unauthenticated, "the bearer token is not known here"))?;
-        if bearer.scopes.contains(&scope) || bearer.scopes.contains(&Scope::Admin) {
-            Ok(bearer)
-        } else {
-            let message = format!("the token {:?} lacks the scope \"{}\"", bearer.name, scope.as_str());
-            Err(ApiError::new(Code::Forbidden, message))
+            .fold(None, |found, bearer| if bool::from(bearer.digest.ct_eq(digest)) { Some(bearer) } else { found })?;
+        Some((bearer.name.clone(), bearer.scopes.clone()))
+    }
+}
+
+/// Whose token a request carries, if it opens `scope`: one of the configuration, or one that was made in the console.
+async fn admit(api: &Api, headers: &HeaderMap, scope: Scope) -> Result<Arc<str>, ApiError> {
+    let presented = presented(headers);
+    let digest = presented.map(digest);
+    let mut bearer = digest.and_then(|digest| api.tokens.known(&digest));
+    if let (None, Some(digest)) = (&bearer, digest) {
+        let made = api.store.api_token(digest, api.clock.now()).await?;
+        bearer = made.map(|token| (Arc::from(format!("token:{}", token.name)), token.scopes));
+    }
+    let Some((name, scopes)) = bearer else {
+        if api.tokens.0.is_empty() && !api.store.any_api_token(api.clock.now()).await? {
+            return Err(ApiError::new(Code::NoTokens, "there is no token, so this interface is closed to everybody"));
         }
+        let message = match presented {
+            Some(_) => "the bearer token is not known here",
+            None => "the request carries no bearer token",
+        };
+        return Err(ApiError::new(Code::Unauthenticated, message));
+    };
+    if scopes.contains(&scope) || scopes.contains(&Scope::Admin) {
+        Ok(name)
+    } else {
+        let message = format!("the token {:?} lacks the scope \"{}\"", name, scope.as_str());
+        Err(ApiError::new(Code::Forbidden, message))
     }
 }
 
@@ -111,8 +123,7 @@ pub(super) struct Gate {
 
 /// Lets through whoever has the route's scope.
 pub(super) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Result<Response, ApiError> {
-    let bearer = gate.api.tokens.admit(request.headers(), gate.scope)?;
-    let actor = Actor(bearer.name.clone());
-    request.extensions_mut().insert(actor);
+    let name = admit(&gate.api, request.headers(), gate.scope).await?;
+    request.extensions_mut().insert(Actor(name));
     Ok(next.run(request).await)
 }

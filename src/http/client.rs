@@ -2,7 +2,7 @@
 //! a limiter keeps a keyed hash of each and nothing of it is logged.
 
 use std::{
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
     sync::Arc,
     time::Duration,
@@ -20,7 +20,16 @@ use crate::seal::{BlindIndex, IndexKind, Keyring};
 
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
+pub(super) struct Peer {
+    /// Its address.
+    pub(super) address: IpAddr,
+    /// Whether the connection is TLS.
+    pub(super) tls: bool,
+}
+
+/// Whether what is sent to whoever asks is protected on the way: the connection is TLS, or a trusted proxy says that its is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protected(pub bool);
 
 /// The address that a request comes from: the other end of its connection or, where that is a trusted proxy, the address that
 /// the nearest proxies vouch for.
@@ -42,9 +51,13 @@ const MAX_FORWARDED: usize = 16;
 /// Writes down whose request it is.
 pub(super) async fn identify(State(trusted): State<Arc<[IpAddr]>>, mut request: Request, next: Next) -> Response {
     // Without a connection (a router that a test asks directly) nobody in particular asks.
-    let peer = request.extensions().get::<Peer>().map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |peer| peer.0.ip());
-    let client = client(peer.to_canonical(), &trusted, request.headers());
+    let nobody = Peer { address: IpAddr::V6(Ipv6Addr::UNSPECIFIED), tls: false };
+    let peer = request.extensions().get::<Peer>().copied().unwrap_or(nobody);
+    let address = peer.address.to_canonical();
+    let client = client(address, &trusted, request.headers());
+    let protected = peer.tls || (trusted.contains(&address) && forwarded_over_tls(request.headers()));
     request.extensions_mut().insert(ClientAddress(client));
+    request.extensions_mut().insert(Protected(protected));
     next.run(request).await
 }
 
@@ -60,6 +73,13 @@ fn client(peer: IpAddr, trusted: &[IpAddr], headers: &HeaderMap) -> IpAddr {
         client = said.to_canonical();
     }
     client
+}
+
+/// Whether the nearest proxy says that it was asked over TLS.
+fn forwarded_over_tls(headers: &HeaderMap) -> bool {
+    let last = headers.get_all("x-forwarded-proto").iter().next_back().and_then(|line| line.to_str().ok());
+    let said = last.and_then(|line| line.rsplit(',').next());
+    said.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
 }
 
 impl<S: Sync> FromRequestParts<S> for ClientAddress {

@@ -71,9 +71,10 @@ impl Code {
             ),
             Self::NoTokens => (
                 StatusCode::FORBIDDEN,
-                "尚未配置访问令牌，接口不开放",
+                "尚无访问令牌，接口不开放",
                 Some(
-                    "add to the configuration: [[http.token]] name = \"…\" scopes = [\"queue\"] secret = { env = \"…\" }",
+                    "make one in the console, or add to the configuration: [[http.token]] name = \"…\" scopes = [\"queue\"] \
+                     secret = { env = \"…\" }",
                 ),
             ),
             Self::NotFound => (StatusCode::NOT_FOUND, "没有找到", None),

@@ -10,7 +10,10 @@ use axum::{
     extract::{MatchedPath, Request, State},
     http::{
         HeaderMap, HeaderName, HeaderValue, Method,
-        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+        header::{
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+            X_FRAME_OPTIONS,
+        },
     },
     middleware::Next,
     response::Response,
@@ -19,23 +22,24 @@ use tokio::sync::Semaphore;
 
 use super::{
     Limits,
+    client::Peer,
     error::{ApiError, Code},
 };
 use crate::telemetry::names::{HTTP_REQUESTS, HTTP_SECONDS};
 
 /// How many requests are worked on, and for how long.
-pub(super) struct Slots {
+pub(crate) struct Slots {
     /// Requests that are worked on at once.
-    pub(super) requests: Semaphore,
+    pub(crate) requests: Semaphore,
     /// Leases that wait for something to come, which would otherwise take every slot.
     pub(super) waiting: Semaphore,
     /// How long one may take.
-    pub(super) timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 impl Slots {
     /// As many as the limits say.
-    pub(super) fn of(limits: &Limits) -> Self {
+    pub(crate) fn of(limits: &Limits) -> Self {
         Self {
             requests: Semaphore::new(limits.max_requests.clamp(1, Semaphore::MAX_PERMITS)),
             waiting: Semaphore::new((limits.max_requests / 2).clamp(1, Semaphore::MAX_PERMITS)),
@@ -55,19 +59,33 @@ pub(super) async fn bound(State(slots): State<Arc<Slots>>, request: Request, nex
 }
 
 /// Headers of every answer, unless a route sets its own.
-const HEADERS: [(HeaderName, HeaderValue); 4] = [
+const HEADERS: [(HeaderName, HeaderValue); 8] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
     (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=()"),
+    ),
 ];
+
+/// Said over TLS only: browsers come back over TLS for a year.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Adds the headers of every answer.
 pub(super) async fn harden(request: Request, next: Next) -> Response {
+    let tls = request.extensions().get::<Peer>().is_some_and(|peer| peer.tls);
     let mut response = next.run(request).await;
     let headers: &mut HeaderMap = response.headers_mut();
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
+    }
+    if tls {
+        headers.entry(STRICT_TRANSPORT_SECURITY).or_insert(HSTS);
     }
     response
 }

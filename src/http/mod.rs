@@ -9,7 +9,7 @@
 //! | [`push`] | where sources push |
 //! | `client` | whose request it is, and how often one address may ask |
 //! | [`error`] | what a caller is told when something is not done |
-//! | [`serve`] | connections, and their bounds |
+//! | [`serve`], [`tls`] | connections, their bounds and their protection |
 //! | `extract`, `layers` | bounds, on what is read and on what is worked on |
 
 mod alarms;
@@ -19,7 +19,7 @@ mod connectors;
 mod entries;
 pub mod error;
 mod extract;
-mod layers;
+pub(crate) mod layers;
 mod notices;
 mod ops;
 pub mod push;
@@ -27,6 +27,7 @@ mod queue;
 mod routes;
 pub mod serve;
 mod tickets;
+pub mod tls;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -47,7 +48,7 @@ use crate::{
     store::{Store, queue::DeliveryPolicy},
 };
 
-pub use client::{ClientAddress, Limiter};
+pub use client::{ClientAddress, Limiter, Protected};
 pub use extract::{DEFAULT_LIMIT, MAX_BODY, MAX_LIMIT, MAX_REASON};
 pub use queue::{MAX_LEASED, MAX_WAIT};
 pub use routes::{Access, RouteInfo, catalogue};
@@ -122,11 +123,12 @@ pub struct Api {
     pub metrics: Metrics,
 }
 
-/// The whole interface; `inlets` are the routes by which sources push ([`push::router`]).
-pub fn router(api: Arc<Api>, inlets: Router) -> Router {
+/// The whole interface; `others` are routes that bound and guard themselves: those by which sources push
+/// ([`push::router`]), and the console's ([`crate::console::router`]).
+pub fn router(api: Arc<Api>, others: Router) -> Router {
     let slots = Arc::new(Slots::of(&api.limits));
     let (routes, document) = routes::assemble(&api.clone(), |access, methods| match access {
-        Access::Open | Access::Signed => methods,
+        Access::Open | Access::Signed | Access::Role(_) => methods,
         Access::Scope(scope) => methods
             .route_layer(middleware::from_fn_with_state(slots.clone(), layers::bound))
             .route_layer(middleware::from_fn_with_state(Gate { api: api.clone(), scope }, auth::guard)),
@@ -135,7 +137,7 @@ pub fn router(api: Arc<Api>, inlets: Router) -> Router {
     routes
         .with_state(api)
         // They bound themselves, so that whoever fills them up keeps nobody from the queue.
-        .merge(inlets)
+        .merge(others)
         .fallback(unknown_route)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(Extension(Document::of(&document)))

@@ -18,7 +18,7 @@ use utoipa_axum::{
 };
 
 use super::{Api, alarms, connectors, entries, error, notices, ops, queue, tickets};
-use crate::config::Scope;
+use crate::{config::Scope, store::accounts::Role};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub enum Access {
     Signed,
     /// Whoever has a token with this scope, or with the scope "admin".
     Scope(Scope),
+    /// Whoever is logged in to the console in one of these roles.
+    Role(&'static [Role]),
 }
 
 /// A route, as the table has it.

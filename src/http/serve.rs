@@ -2,21 +2,22 @@
 //! long one may go on after the gateway was told to stop. Whoever connects is not known yet, so nobody may hold a
 //! connection, or the gateway's end, for longer than that.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::{Request, body::Incoming, server::conn::http1, service::Service};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::client::Peer;
+use super::{client::Peer, tls::Tls};
 
 /// Bounds of connections.
 #[derive(Debug, Clone, Copy)]
@@ -32,19 +33,26 @@ pub struct ConnectionLimits {
 /// How long accepting rests after it failed: out of file descriptors, it fails until some are closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`, and returns when the last connection has ended.
-pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, stop: &CancellationToken) {
+/// Serves until `stop`, and returns when the last connection has ended. With `tls` every connection is TLS.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<Arc<Tls>>,
+    limits: ConnectionLimits,
+    stop: &CancellationToken,
+) {
     let slots = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
     let connections = TaskTracker::new();
     let accept = async {
         // Never closed, so there is a slot sooner or later.
         while let Ok(slot) = slots.clone().acquire_owned().await {
             match listener.accept().await {
-                Ok((stream, peer)) => {
-                    let (router, stop) = (router.clone(), stop.clone());
+                Ok((stream, address)) => {
+                    let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
+                    let peer = Peer { address: address.ip(), tls: tls.is_some() };
                     connections.spawn(async move {
                         let _slot = slot;
-                        connection(stream, peer, router, limits, &stop).await;
+                        accepted(stream, peer, router, tls, limits, &stop).await;
                     });
                 }
                 Err(error) => {
@@ -63,33 +71,39 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
     connections.wait().await;
 }
 
-/// Tells each request of a connection where its other end is.
-struct FromPeer<S> {
-    inner: S,
-    peer: SocketAddr,
-}
-
-impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for FromPeer<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn call(&self, mut request: Request<Incoming>) -> S::Future {
-        request.extensions_mut().insert(Peer(self.peer));
-        self.inner.call(request)
-    }
-}
-
-async fn connection(
+async fn accepted(
     stream: TcpStream,
-    peer: SocketAddr,
+    peer: Peer,
     router: Router,
+    tls: Option<Arc<Tls>>,
     limits: ConnectionLimits,
     stop: &CancellationToken,
 ) {
     // Answers are small and waited for.
     let _ = stream.set_nodelay(true);
-    let service = FromPeer { inner: TowerToHyperService::new(router.into_service::<Incoming>()), peer };
+    let Some(tls) = tls else { return connection(stream, peer, router, limits, stop).await };
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(limits.head, tls.acceptor().accept(stream)) => shaken,
+        () = stop.cancelled() => return,
+    };
+    // Who cannot or will not speak TLS is its own affair.
+    if let Ok(Ok(stream)) = shaken {
+        connection(stream, peer, router, limits, stop).await;
+    }
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: Peer,
+    router: Router,
+    limits: ConnectionLimits,
+    stop: &CancellationToken,
+) {
+    let inner = TowerToHyperService::new(router.into_service::<Incoming>());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        hyper::service::Service::call(&inner, request)
+    });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
@@ -127,7 +141,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let stopped = stop.clone();
-        let serving = async move { serve(listener, router, limits, &stopped).await };
+        let serving = async move { serve(listener, router, None, limits, &stopped).await };
         let tracker = TaskTracker::new();
         (address, stop, tracker.spawn(serving))
     }

@@ -1,6 +1,8 @@
 //! Definitions, switches, cursors, health and runs of the connectors. A change raises the generation, which the running
 //! gateway notices; nothing else passes between the command line and the gateway.
 
+use std::collections::BTreeMap;
+
 use connectors::{complaint::Channel, contract::Cursor, entry::ConnectorName, fault::FaultClass};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -44,18 +46,22 @@ pub enum Origin {
     File,
     /// The configuration file, which names it no more.
     Gone,
+    /// The console: the file knows nothing of it, and does not switch it off.
+    Console,
 }
 
 impl Origin {
-    fn as_str(self) -> &'static str {
+    /// The name under which it is stored.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::File => "file",
             Self::Gone => "gone",
+            Self::Console => "console",
         }
     }
 
     fn parse(name: &str) -> Option<Self> {
-        [Self::File, Self::Gone].into_iter().find(|origin| origin.as_str() == name)
+        [Self::File, Self::Gone, Self::Console].into_iter().find(|origin| origin.as_str() == name)
     }
 }
 
@@ -224,10 +230,10 @@ impl Store {
     ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO connector (name, channel, adapter, definition, origin, enabled, generation, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, 'file', $5, 1, $6, $6)
+             VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $7)
              ON CONFLICT (name) DO UPDATE SET
                  channel = excluded.channel, adapter = excluded.adapter, definition = excluded.definition,
-                 enabled = CASE WHEN $7 = 1 THEN excluded.enabled ELSE connector.enabled END,
+                 enabled = CASE WHEN $8 = 1 THEN excluded.enabled ELSE connector.enabled END,
                  origin = excluded.origin, generation = connector.generation + 1, updated_at = excluded.updated_at
              WHERE connector.definition <> excluded.definition OR connector.origin <> excluded.origin",
         )
@@ -235,6 +241,7 @@ impl Store {
         .bind(connector.channel.as_str())
         .bind(connector.adapter.clone())
         .bind(connector.definition.clone())
+        .bind(connector.origin.as_str())
         .bind(i64::from(connector.enabled))
         .bind(row::micros(now))
         .bind(i64::from(switch_changed))
@@ -250,7 +257,7 @@ impl Store {
     /// Where there is none of that name, or the database fails.
     pub async fn retire_connector(&self, name: &ConnectorName, act: Act<'_>, now: Timestamp) -> Result<(), StoreError> {
         let query = sqlx::query(
-            "UPDATE connector SET enabled = 0, origin = $1, generation = generation + 1, updated_at = $2 WHERE name = $3",
+            "UPDATE connector SET enabled = 0, paused_until = NULL, origin = $1, generation = generation + 1, updated_at = $2 WHERE name = $3",
         );
         self.change(query.bind(Origin::Gone.as_str()), name, act, now).await
     }
@@ -267,7 +274,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let query = sqlx::query(
-            "UPDATE connector SET enabled = $1, generation = generation + 1, updated_at = $2 WHERE name = $3",
+            "UPDATE connector SET enabled = $1, paused_until = NULL, generation = generation + 1, updated_at = $2
+             WHERE name = $3",
         );
         self.change(query.bind(i64::from(enabled)), name, act, now).await
     }
@@ -299,7 +307,7 @@ impl Store {
     }
 
     /// Runs a statement whose last two values are the moment and the name.
-    async fn change(
+    pub(super) async fn change(
         &self,
         query: Binding,
         name: &ConnectorName,
@@ -377,18 +385,22 @@ impl Store {
         .fetch_optional(&self.read)
         .await
         .map_err(failed("reading a connector's health"))?;
-        let Some(found) = found else { return Ok(None) };
-        Ok(Some(Health {
-            state: row::word(&found, "connector_health", "state", HealthState::parse)?,
-            since: row::moment(&found, "since")?,
-            last_success_at: row::maybe_moment(&found, "last_success_at")?,
-            last_entry_at: row::maybe_moment(&found, "last_entry_at")?,
-            failures: row::get(&found, "failures")?,
-            last_error: row::get(&found, "last_error")?,
-            last_error_class: row::get(&found, "last_error_class")?,
-            last_error_at: row::maybe_moment(&found, "last_error_at")?,
-            next_attempt_at: row::maybe_moment(&found, "next_attempt_at")?,
-        }))
+        found.as_ref().map(health).transpose()
+    }
+
+    /// How every connector fares that ever ran, by name.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn healths(&self) -> Result<BTreeMap<String, Health>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT connector, state, since, last_success_at, last_entry_at, failures, last_error, last_error_class,
+                 last_error_at, next_attempt_at FROM connector_health",
+        )
+        .fetch_all(&self.read)
+        .await
+        .map_err(failed("reading the connectors' health"))?;
+        rows.iter().map(|found| Ok((row::get(found, "connector")?, health(found)?))).collect()
     }
 
     /// Notes a run, and forgets those before the last `keep`.
@@ -452,6 +464,20 @@ impl Store {
             })
             .collect()
     }
+}
+
+fn health(found: &AnyRow) -> Result<Health, StoreError> {
+    Ok(Health {
+        state: row::word(found, "connector_health", "state", HealthState::parse)?,
+        since: row::moment(found, "since")?,
+        last_success_at: row::maybe_moment(found, "last_success_at")?,
+        last_entry_at: row::maybe_moment(found, "last_entry_at")?,
+        failures: row::get(found, "failures")?,
+        last_error: row::get(found, "last_error")?,
+        last_error_class: row::get(found, "last_error_class")?,
+        last_error_at: row::maybe_moment(found, "last_error_at")?,
+        next_attempt_at: row::maybe_moment(found, "next_attempt_at")?,
+    })
 }
 
 fn stored(found: &AnyRow) -> Result<StoredConnector, StoreError> {

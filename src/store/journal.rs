@@ -93,6 +93,23 @@ impl Store {
         rows.iter().map(audit_row).collect()
     }
 
+    /// The audit trail before `before`, or its end; newest first.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn audit_rows_before(&self, before: Option<i64>, limit: i64) -> Result<Vec<AuditRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT seq, at, actor, action, subject, reason, previous, hash FROM audit WHERE seq < $1
+             ORDER BY seq DESC LIMIT $2",
+        )
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(limit)
+        .fetch_all(&self.read)
+        .await
+        .map_err(failed("reading the audit trail"))?;
+        rows.iter().map(audit_row).collect()
+    }
+
     /// Checks the whole trail.
     ///
     /// # Errors

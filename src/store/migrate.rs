@@ -23,6 +23,12 @@ const SCRIPTS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../migrations/0003_fragments.sql"),
     ),
     (4, "watch", include_str!("../../migrations/0004_watch.sql"), include_str!("../../migrations/0004_watch.sql")),
+    (
+        10,
+        "console",
+        include_str!("../../migrations/0010_console.sqlite.sql"),
+        include_str!("../../migrations/0010_console.postgres.sql"),
+    ),
 ];
 
 pub(super) async fn run(pool: &AnyPool, dialect: Dialect) -> Result<(), StoreError> {

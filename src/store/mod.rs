@@ -11,9 +11,12 @@
 //! | [`alarms`] | what the operator must be told, and whom it was told |
 //! | [`queue`] | leased, acknowledged delivery |
 //! | [`notices`] | the outbox |
+//! | [`accounts`], [`sessions`] | who may use the console and the API |
+//! | [`tally`] | counts for the overview; pauses |
 //! | [`journal`] | decisions by people, and the audit trail |
 //! | [`read`] | what the API and the command line show |
 
+pub mod accounts;
 pub mod alarms;
 mod batch;
 pub mod connectors;
@@ -29,6 +32,8 @@ mod plan;
 pub mod queue;
 pub mod read;
 mod row;
+pub mod sessions;
+pub mod tally;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 

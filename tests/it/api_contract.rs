@@ -71,7 +71,7 @@ async fn every_route_opens_to_its_scope_and_to_no_other() {
         let at = format!("{} {}", route.method, route.path);
         match route.access {
             Access::Open => assert_eq!(call("").await.status, 200, "{at}"),
-            Access::Signed => panic!("{at} is served by the inlets"),
+            Access::Signed | Access::Role(_) => panic!("{at} is served by others"),
             Access::Scope(scope) => {
                 for unknown in ["", "a-token-that-nobody-was-given"] {
                     let answer = call(unknown).await;
@@ -303,6 +303,7 @@ fn the_page_about_the_api_has_every_route_with_its_scope() {
         let scope = match route.access {
             Access::Open => "open",
             Access::Signed => "signed",
+            Access::Role(_) => "a page",
             Access::Scope(scope) => scope.as_str(),
         };
         let row = format!("| `{} {}` | {scope} |", route.method, route.path);

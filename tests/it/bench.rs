@@ -12,6 +12,8 @@ use jiesu::{
     assess::{Article, Disposition, Grounds, Kind, MatchKeys, ShownComplaint, Urgency, Verdict},
     calendar::Calendar,
     config::Scope,
+    console::{self, Console},
+    directory::Directory,
     http::{Api, Limits, auth::Tokens, router},
     ids::EntryId,
     intake::{RAW, raw_identity},
@@ -138,7 +140,7 @@ impl Bench {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tracker = TaskTracker::new();
-        let app = router(api.clone(), axum::Router::new());
+        let app = router(api.clone(), console::router(Arc::new(desk(&api))));
         tracker.spawn(async move { axum::serve(listener, app).await.unwrap() });
         let http = Http::new(HttpLimits::default(), Arc::new(Unpaced)).unwrap();
         let bench = Self { store, clock, api, url, http, address, tracker, _folder: folder };
@@ -349,6 +351,29 @@ impl Drop for Bench {
     fn drop(&mut self) {
         self.api.stop.cancel();
         self.tracker.close();
+    }
+}
+
+/// The console beside the API.
+fn desk(api: &Api) -> Console {
+    Console {
+        store: api.store.clone(),
+        keyring: api.keyring.clone(),
+        clock: api.clock.clone(),
+        directory: Arc::new(Directory::new(api.clock.clone(), connectors::contract::Limits::default())),
+        changed: api.changed.clone(),
+        pending: api.pending.clone(),
+        queued: api.queued.clone(),
+        policy: api.policy,
+        texts: Texts {
+            office: "辽阳市市长热线办公室".to_owned(),
+            phone: "12345".to_owned(),
+            message_domain: "jiesu.invalid".to_owned(),
+            zone: hotline_zone(),
+        },
+        settings: jiesu::config::Console::default(),
+        limits: api.limits.clone(),
+        door: console::Door::default(),
     }
 }
 

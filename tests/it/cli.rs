@@ -569,11 +569,11 @@ fn a_gateway_whose_disk_was_full_goes_on_once_there_is_room() {
     let office = Office::new();
     let mut table = LETTERS.lines().next().unwrap().as_bytes().to_vec();
     for row in 0..ROWS {
-        let words = "路灯坏了半个月，晚上出行不安全，请派人维修。".repeat(300);
+        let words = "路灯坏了半个月，晚上出行不安全，请派人维修。".repeat(1000);
         write!(table, "\nXJ-{row},2026/11/3 9:05:00,郭秀兰,13900002222,白塔区,第{row}盏路灯不亮,{words},投诉").unwrap();
     }
-    // No file of the gateway's may pass half a megabyte: the rows are two.
-    let script = format!("trap '' XFSZ; ulimit -S -f 1024; exec '{}' serve", env!("CARGO_BIN_EXE_jiesu"));
+    // No file of the gateway's may pass two megabytes: the rows are six.
+    let script = format!("trap '' XFSZ; ulimit -S -f 4096; exec '{}' serve", env!("CARGO_BIN_EXE_jiesu"));
     let mut command = Command::new("sh");
     command.current_dir(office.folder.path()).args(["-c", &script]).env("JIESU_LOG", "warn");
     let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();

@@ -1,0 +1,83 @@
+//! The one table of the console: which page is where, and in which roles it may be seen or used. The router is made of it,
+//! `docs/console.md` is held to it, and the tests go through it: no page can be added without saying who may use it.
+
+use std::sync::Arc;
+
+use axum::{
+    handler::Handler,
+    http::Method,
+    routing::{MethodRouter, get, post},
+};
+
+use super::{Console, accounts, assets, audit, overview, page, session, tokens};
+use crate::{
+    http::{Access, RouteInfo},
+    store::accounts::Role,
+};
+
+/// A row of the table.
+pub(super) struct Row {
+    pub(super) access: Access,
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    pub(super) methods: MethodRouter<Arc<Console>>,
+}
+
+/// Everybody, logged in or not.
+const OPEN: Access = Access::Open;
+/// Who may look: every role.
+const VIEW: Access = Access::Role(VIEWERS);
+/// Who may manage: connectors, rules, accounts.
+const MANAGE: Access = Access::Role(MANAGERS);
+/// Who may read the audit trail.
+const AUDIT: Access = Access::Role(AUDITORS);
+
+/// Roles that may look.
+pub(super) const VIEWERS: &[Role] = &Role::ALL;
+/// Roles that manage.
+pub(super) const MANAGERS: &[Role] = &[Role::Admin];
+/// Roles that read the audit trail.
+pub(super) const AUDITORS: &[Role] = &[Role::Auditor, Role::Admin];
+
+fn read<H: Handler<T, Arc<Console>>, T: 'static>(access: Access, path: &'static str, handler: H) -> Row {
+    Row { access, method: Method::GET, path, methods: get(handler) }
+}
+
+fn act<H: Handler<T, Arc<Console>>, T: 'static>(access: Access, path: &'static str, handler: H) -> Row {
+    Row { access, method: Method::POST, path, methods: post(handler) }
+}
+
+/// The table.
+pub(super) fn table() -> Vec<Row> {
+    vec![
+        read(OPEN, "/console/login", session::login_page),
+        act(OPEN, "/console/login", session::login),
+        read(OPEN, "/console/setup/{token}", session::setup_page),
+        act(OPEN, "/console/setup/{token}", session::setup),
+        act(OPEN, "/console/language", session::language),
+        read(OPEN, "/console/assets/{name}", assets::serve),
+        act(VIEW, "/console/logout", session::logout),
+        read(VIEW, "/console/me", session::own_page),
+        act(VIEW, "/console/me/password", session::own_password),
+        read(VIEW, "/console", overview::show),
+        read(AUDIT, "/console/audit", audit::show),
+        act(AUDIT, "/console/audit/verify", audit::verify),
+        read(MANAGE, "/console/accounts", accounts::list),
+        act(MANAGE, "/console/accounts", accounts::add),
+        act(MANAGE, "/console/accounts/{name}/change", accounts::change),
+        act(MANAGE, "/console/accounts/{name}/link", accounts::link),
+        act(MANAGE, "/console/accounts/{name}/sessions/end", accounts::end_sessions),
+        read(MANAGE, "/console/tokens", tokens::list),
+        act(MANAGE, "/console/tokens", tokens::add),
+        act(MANAGE, "/console/tokens/{name}/revoke", tokens::revoke),
+        read(VIEW, "/console/{*rest}", page::nowhere),
+    ]
+}
+
+/// Every route of the console.
+pub fn catalogue() -> Vec<RouteInfo> {
+    table()
+        .into_iter()
+        .map(|row| RouteInfo { method: row.method, path: row.path.to_owned(), access: row.access })
+        .collect()
+}
