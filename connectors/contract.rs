@@ -152,6 +152,12 @@ pub trait Pull: Send {
         Ok(())
     }
 
+    /// What is wrong with a part of the source while the rest of it is read: one folder of several, say. Asked after a run
+    /// that ended well: the connector is shown as failing with it, and goes on at its usual pace.
+    fn trouble(&self) -> Option<Fault> {
+        None
+    }
+
     /// Names what the source holds for a period, by the source's time, whatever was read of it before; changes nothing
     /// there. `None` where this source cannot tell. It runs within the connector's time-out; a source that cannot be asked
     /// for a period within it names at most [`Holdings::MAX`] items and says that these are not all.

@@ -16,22 +16,23 @@ use lettre::{
     },
     transport::smtp::{
         PoolConfig,
-        authentication::Credentials,
+        authentication::{Credentials, Mechanism},
         client::{Certificate, CertificateStore, Tls as SmtpTls, TlsParameters},
         extension::ClientId,
     },
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use super::{
     Smtp, Tls,
+    oauth::Tokens,
     wire::{cause_in_tls, certificate_fault},
 };
 use crate::{
     clock::Clock,
     contract::{Answer, Reply, Toolbox},
-    fault::Fault,
+    fault::{Fault, FaultClass},
     http::Pace,
 };
 
@@ -52,20 +53,35 @@ pub(super) struct Sender {
     from: Mailbox,
     clock: Arc<dyn Clock>,
     pace: Arc<dyn Pace>,
-    /// Made by the first answer: the library's pool wants to be made where it runs.
-    transport: OnceCell<AsyncSmtpTransport<Tokio1Executor>>,
+    /// Made by the first answer, because the library's pool wants to be made where it runs; and again for another token.
+    transport: Mutex<Option<(SecretString, Transport)>>,
+}
+
+type Transport = AsyncSmtpTransport<Tokio1Executor>;
+
+/// By what the server lets us in.
+enum Pass {
+    Nobody,
+    Password(String, SecretString),
+    /// SASL XOAUTH2.
+    Tokens(String, Arc<Tokens>),
 }
 
 struct Server {
     host: String,
     port: u16,
     tls: SmtpTls,
-    credentials: Option<(String, SecretString)>,
+    pass: Pass,
 }
 
 impl Sender {
     /// Connects to nothing yet.
-    pub(super) fn new(smtp: &Smtp, ca_file: Option<&Path>, tools: &Toolbox) -> Result<Self, Fault> {
+    pub(super) fn new(
+        smtp: &Smtp,
+        ca_file: Option<&Path>,
+        tokens: Option<Arc<Tokens>>,
+        tools: &Toolbox,
+    ) -> Result<Self, Fault> {
         let address: Address = smtp.from.parse().map_err(|_| {
             Fault::configuration("the address that answers are sent from is not an address").remedy("correct smtp.from")
         })?;
@@ -79,16 +95,17 @@ impl Sender {
             Tls::Starttls => SmtpTls::Required(parameters(&smtp.host, ca_file)?),
             Tls::None => SmtpTls::None,
         };
-        let credentials = match (&smtp.user, &smtp.password) {
-            (Some(user), Some(password)) => Some((user.clone(), password.reveal()?)),
-            _ => None,
+        let pass = match (&smtp.user, &smtp.password, tokens) {
+            (Some(user), Some(password), _) => Pass::Password(user.clone(), password.reveal()?),
+            (Some(user), None, Some(tokens)) => Pass::Tokens(user.clone(), tokens),
+            _ => Pass::Nobody,
         };
         Ok(Self {
-            server: Server { host: smtp.host.clone(), port: smtp.port.unwrap_or(default_port), tls, credentials },
+            server: Server { host: smtp.host.clone(), port: smtp.port.unwrap_or(default_port), tls, pass },
             from: Mailbox::new(Some(smtp.from_name.clone()).filter(|name| !name.trim().is_empty()), address),
             clock: Arc::clone(&tools.clock),
             pace: Arc::clone(&tools.pace),
-            transport: OnceCell::new(),
+            transport: Mutex::new(None),
         })
     }
 
@@ -122,8 +139,28 @@ impl Sender {
     }
 }
 
+impl Sender {
+    /// The way to the server, with what lets us in.
+    async fn way(&self) -> Result<(SecretString, Transport), Fault> {
+        let secret = match &self.server.pass {
+            Pass::Nobody => SecretString::default(),
+            Pass::Password(_, password) => password.clone(),
+            Pass::Tokens(_, tokens) => tokens.access(self.clock.now()).await?,
+        };
+        let mut kept = self.transport.lock().await;
+        if let Some((with, transport)) = &*kept
+            && with.expose_secret() == secret.expose_secret()
+        {
+            return Ok((secret, transport.clone()));
+        }
+        let transport = self.server.transport(&secret);
+        *kept = Some((secret.clone(), transport.clone()));
+        Ok((secret, transport))
+    }
+}
+
 impl Server {
-    fn transport(&self) -> AsyncSmtpTransport<Tokio1Executor> {
+    fn transport(&self, secret: &SecretString) -> Transport {
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&self.host)
             .port(self.port)
             .tls(self.tls.clone())
@@ -131,8 +168,13 @@ impl Server {
             // The machine's name is nobody's business.
             .hello_name(ClientId::Domain("localhost".to_owned()))
             .pool_config(PoolConfig::new().max_size(CONNECTIONS));
-        if let Some((user, password)) = &self.credentials {
-            builder = builder.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
+        let credentials = |user: &String| Credentials::new(user.clone(), secret.expose_secret().to_owned());
+        match &self.pass {
+            Pass::Nobody => {}
+            Pass::Password(user, _) => builder = builder.credentials(credentials(user)),
+            Pass::Tokens(user, _) => {
+                builder = builder.credentials(credentials(user)).authentication(vec![Mechanism::Xoauth2]);
+            }
         }
         builder.build()
     }
@@ -173,9 +215,16 @@ impl Server {
 impl Answer for Sender {
     async fn answer(&self, reply: &Reply) -> Result<(), Fault> {
         let message = self.message(reply)?;
-        let transport = self.transport.get_or_init(|| async { self.server.transport() }).await;
+        let (secret, transport) = self.way().await?;
         self.pace.ready().await;
-        transport.send(message).await.map(drop).map_err(|error| self.server.fault(&error))
+        let fault = match transport.send(message).await {
+            Ok(_) => return Ok(()),
+            Err(error) => self.server.fault(&error),
+        };
+        if let (Pass::Tokens(_, tokens), FaultClass::Authentication) = (&self.server.pass, fault.class) {
+            tokens.forget(&secret);
+        }
+        Err(fault)
     }
 }
 
@@ -248,7 +297,7 @@ mod tests {
             pace,
             limits: Limits::default(),
         };
-        Sender::new(&smtp, None, &tools).unwrap()
+        Sender::new(&smtp, None, None, &tools).unwrap()
     }
 
     fn reply() -> Reply {

@@ -57,7 +57,7 @@ pub(super) fn unread(
 }
 
 /// RFC 3501 date-time: `23-Nov-2026 17:30:09 +0800`.
-fn internal_date(text: &str) -> Option<Timestamp> {
+pub(super) fn internal_date(text: &str) -> Option<Timestamp> {
     jiff::fmt::strtime::parse("%d-%b-%Y %H:%M:%S %z", text.trim()).ok()?.to_timestamp().ok()
 }
 

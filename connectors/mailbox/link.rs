@@ -1,51 +1,37 @@
-//! One logged-in IMAP connection: the few commands that reading a mailbox takes, none of which changes anything.
+//! One logged-in IMAP connection: the few commands that reading a mailbox takes. What changes a mailbox is in `after`.
 //!
 //! The commands are sent and their answers read here, not through `async-imap`'s own `uid_fetch` and `uid_search`, because
 //! those pass over the status line at the end: a refusal, or a connection that ends half-way, would look like a mailbox
 //! with fewer mails in it.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, time::Duration};
 
 use async_imap::{
-    Client, Session,
+    Session,
     error::Error,
     extensions::idle::IdleResponse,
     imap_proto::{AttributeValue, Capability, MailboxDatum, Outcome, Response, ResponseCode, Status},
     types::UnsolicitedResponse,
 };
-use jiff::Timestamp;
-use rustls::ClientConfig;
-use secrecy::{ExposeSecret, SecretString};
+use jiff::civil::Date;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    Tls, folder,
-    trouble::{Trouble, is_missing_folder, said},
+    folder,
+    trouble::{Trouble, said},
     wire::{Wire, is_over},
 };
-use crate::fault::Fault;
 
 /// Time for one command without mail in its answer.
-const COMMAND: Duration = Duration::from_mins(1);
+pub(super) const COMMAND: Duration = Duration::from_mins(1);
 /// Time for one command with mail in its answer.
 const FETCH: Duration = Duration::from_mins(5);
 /// Bytes in the answer to a command without mail in it: room for a million UIDs.
-const ANSWER_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes that may stand around the mails of one answer.
 const OVERHEAD_BYTES: usize = 1024 * 1024;
 /// Folders told to the admin where the one that was asked for does not exist.
 const FOLDERS_TOLD: usize = 20;
-
-/// Where a mailbox is and who opens it.
-pub(super) struct Door {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) tls: Tls,
-    pub(super) trust: Arc<ClientConfig>,
-    pub(super) user: String,
-    pub(super) password: SecretString,
-    pub(super) folder: String,
-}
 
 /// A folder as the server describes it when it is opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,121 +59,71 @@ pub(super) struct Envelope {
 #[derive(Debug)]
 pub(super) struct Link {
     session: Session<Wire>,
-    idle: bool,
-    /// Names this connection, so that UIDs which only hold within it are not taken for later ones: when and from which port it was made.
-    pub(super) name: String,
+    able: Able,
+    /// Names this connection: when and from which port it was made.
+    name: String,
+    /// Times that a folder was opened on it.
+    opens: u32,
 }
 
-/// A connection that has been greeted.
-pub(super) struct Greeted(Client<Wire>);
+/// What a server says that it can do.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Able {
+    /// RFC 2177.
+    pub(super) idle: bool,
+    /// RFC 6851.
+    pub(super) moves: bool,
+    /// RFC 4315.
+    pub(super) uidplus: bool,
+}
 
-impl Door {
-    /// Reaches the server and agrees on TLS, unless that comes after the greeting.
-    pub(super) async fn reach(&self) -> Result<Wire, Fault> {
-        let mut wire = Wire::connect(&self.host, self.port).await?;
-        wire.allow(ANSWER_BYTES);
-        match self.tls {
-            Tls::Implicit => wire.secure(&self.host, &self.trust).await,
-            Tls::Starttls | Tls::None => Ok(wire),
-        }
+impl Link {
+    /// A connection that has just been logged in.
+    pub(super) fn new(session: Session<Wire>, name: String) -> Self {
+        Self { session, able: Able::default(), name, opens: 0 }
     }
 
-    /// Reads the greeting, and starts TLS where it comes now.
-    pub(super) async fn greet(&self, wire: Wire) -> Result<Greeted, Fault> {
-        let mut client = Client::new(wire);
-        within(COMMAND, greeting(&mut client)).await.map_err(Trouble::while_reading)?;
-        if self.tls != Tls::Starttls {
-            return Ok(Greeted(client));
-        }
-        within(COMMAND, async {
-            client.run_command_and_check_ok("STARTTLS", None).await.map_err(|error| of_library(&error))
-        })
-        .await
-        .map_err(|trouble| match trouble {
-            Trouble::No(_) | Trouble::Bad(_) => Fault::configuration(format!("{} offers no STARTTLS", self.host))
-                .remedy("set tls = \"implicit\" and the port that speaks TLS at once, usually 993"),
-            other => other.while_reading(),
-        })?;
-        let mut wire = client.into_inner().secure(&self.host, &self.trust).await?;
-        wire.allow(ANSWER_BYTES);
-        Ok(Greeted(Client::new(wire)))
-    }
-
-    /// Logs in and says who we are, before any folder is opened: the 163 family refuses it otherwise (RFC 2971).
-    pub(super) async fn log_in(&self, greeted: Greeted, now: Timestamp) -> Result<Link, Fault> {
-        if [self.user.as_str(), self.password.expose_secret()].iter().any(|text| text.chars().any(char::is_control)) {
-            return Err(Fault::configuration("user or password holds a line break or another control character")
-                .remedy("the file or variable must hold the password alone"));
-        }
-        let session = within(COMMAND, async {
-            greeted.0.login(&self.user, self.password.expose_secret()).await.map_err(|(error, _)| of_library(&error))
-        })
-        .await
-        .map_err(Trouble::while_logging_in)?;
-        let name = format!("{now}/{}", session.get_ref().local_port());
-        let mut link = Link { session, idle: false, name };
+    /// Asks what the server can do; whether it wants to hear who we are (RFC 2971).
+    pub(super) async fn ask_what_it_can(&mut self) -> Result<bool, Trouble> {
         let mut identifies = false;
-        let mut idle = false;
-        link.command("CAPABILITY", COMMAND, ANSWER_BYTES, |response| {
+        let mut able = Able::default();
+        self.command("CAPABILITY", COMMAND, ANSWER_BYTES, |response| {
             if let Response::Capabilities(capabilities) = response {
                 for capability in capabilities {
                     if let Capability::Atom(atom) = capability {
                         identifies |= atom.eq_ignore_ascii_case("ID");
-                        idle |= atom.eq_ignore_ascii_case("IDLE");
+                        able.idle |= atom.eq_ignore_ascii_case("IDLE");
+                        able.moves |= atom.eq_ignore_ascii_case("MOVE");
+                        able.uidplus |= atom.eq_ignore_ascii_case("UIDPLUS");
                     }
                 }
             }
         })
-        .await
-        .map_err(Trouble::while_reading)?;
-        link.idle = idle;
-        if identifies {
-            let id = format!(
-                r#"ID ("name" "Jiesu" "version" "{}" "vendor" "Jiesu" "support-email" "{}")"#,
-                env!("CARGO_PKG_VERSION"),
-                quotable(&self.user)
-            );
-            // A server may dislike our id; it is opening the folder that shows whether it minds.
-            match link.command(&id, COMMAND, ANSWER_BYTES, |_| ()).await {
-                Ok(()) | Err(Trouble::No(_) | Trouble::Bad(_)) => {}
-                Err(trouble) => return Err(trouble.while_reading()),
-            }
-        }
-        Ok(link)
+        .await?;
+        self.able = able;
+        Ok(identifies)
     }
 
-    /// Everything up to a logged-in connection.
-    pub(super) async fn open(&self, now: Timestamp) -> Result<Link, Fault> {
-        let wire = self.reach().await?;
-        let greeted = self.greet(wire).await?;
-        self.log_in(greeted, now).await
+    /// What the server says that it can do.
+    pub(super) fn able(&self) -> Able {
+        self.able
     }
 
-    /// The fault of a folder that could not be opened; where it does not exist, the folders that do are told.
-    pub(super) async fn folder_fault(&self, link: &mut Link, trouble: Trouble) -> Fault {
-        match &trouble {
-            Trouble::No(said) if is_missing_folder(said) => {
-                let fault = Fault::configuration(format!("the mailbox has no folder \"{}\"", self.folder));
-                match link.folders().await {
-                    Ok(folders) if !folders.is_empty() => fault.remedy(format!("it has: {}", folders.join(", "))),
-                    _ => fault.remedy("set folder to one that exists"),
-                }
-            }
-            _ => trouble.while_reading(),
-        }
-    }
-}
-
-impl Link {
-    /// Whether the server can tell news by itself (RFC 2177).
-    pub(super) fn can_idle(&self) -> bool {
-        self.idle
+    /// Names the opening of a folder, so that UIDs which hold no longer than it are not taken for later ones.
+    pub(super) fn opening(&self) -> String {
+        format!("{}#{}", self.name, self.opens)
     }
 
     /// Opens a folder for reading only.
     pub(super) async fn examine(&mut self, name: &str) -> Result<Opened, Trouble> {
+        self.open(name, false).await
+    }
+
+    /// Opens a folder, for reading only unless it is said to be written to.
+    pub(super) async fn open(&mut self, name: &str, writes: bool) -> Result<Opened, Trouble> {
         let mut opened = Opened::default();
-        let command = format!("EXAMINE \"{}\"", quotable(&folder::encode(name)));
+        self.opens = self.opens.wrapping_add(1);
+        let command = format!("{} {}", if writes { "SELECT" } else { "EXAMINE" }, written(name));
         self.command(&command, COMMAND, ANSWER_BYTES, |response| match response {
             Response::Data { status: Status::Ok, outcome } => match outcome.code {
                 Some(ResponseCode::UidValidity(validity)) => opened.uidvalidity = (validity != 0).then_some(validity),
@@ -208,8 +144,21 @@ impl Link {
 
     /// The UIDs of a set that the folder holds, ascending.
     pub(super) async fn search(&mut self, set: &str) -> Result<Vec<u32>, Trouble> {
+        self.search_for(&format!("UID {set}")).await
+    }
+
+    /// The UIDs of a set that came on a day or later, by the server's dates, ascending.
+    pub(super) async fn search_since(&mut self, set: &str, day: Option<Date>) -> Result<Vec<u32>, Trouble> {
+        match day {
+            Some(day) => self.search_for(&format!("UID {set} SINCE {}", written_day(day))).await,
+            None => self.search(set).await,
+        }
+    }
+
+    /// The UIDs that meet criteria, ascending.
+    pub(super) async fn search_for(&mut self, criteria: &str) -> Result<Vec<u32>, Trouble> {
         let mut uids = Vec::new();
-        self.command(&format!("UID SEARCH UID {set}"), COMMAND, ANSWER_BYTES, |response| {
+        self.command(&format!("UID SEARCH {criteria}"), COMMAND, ANSWER_BYTES, |response| {
             if let Response::MailboxData(MailboxDatum::Search(found)) = response {
                 uids.extend_from_slice(found);
             }
@@ -327,6 +276,11 @@ impl Link {
         let _ = self.command("LOGOUT", Duration::from_secs(5), ANSWER_BYTES, |_| ()).await;
     }
 
+    /// A command of which only the outcome counts.
+    pub(super) async fn order(&mut self, command: &str) -> Result<(), Trouble> {
+        self.command(command, FETCH, ANSWER_BYTES, |_| ()).await
+    }
+
     async fn command(
         &mut self,
         command: &str,
@@ -365,20 +319,14 @@ impl Link {
     }
 }
 
-async fn greeting(client: &mut Client<Wire>) -> Result<(), Trouble> {
-    let response = client.read_response().await.map_err(|error| of_io(&error))?.ok_or(Trouble::Lost)?;
-    match response.parsed() {
-        Response::Data { status: Status::Ok, .. } => Ok(()),
-        Response::Data { status: Status::Bye, outcome } => Err(Trouble::Bye(told(outcome))),
-        _ => Err(Trouble::Garbled),
-    }
-}
-
-async fn within<T>(at_most: Duration, doing: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+pub(super) async fn within<T>(
+    at_most: Duration,
+    doing: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
     timeout(at_most, doing).await.unwrap_or(Err(Trouble::Silent(at_most.as_secs())))
 }
 
-fn told(outcome: &Outcome<'_>) -> String {
+pub(super) fn told(outcome: &Outcome<'_>) -> String {
     let code = match outcome.code {
         Some(ResponseCode::Alert) => "[ALERT] ",
         Some(ResponseCode::TryCreate) => "[TRYCREATE] ",
@@ -388,7 +336,7 @@ fn told(outcome: &Outcome<'_>) -> String {
 }
 
 /// The library's errors print what was received: only their kind is told, except for what a server says in so many words.
-fn of_library(error: &Error) -> Trouble {
+pub(super) fn of_library(error: &Error) -> Trouble {
     match error {
         Error::Io(error) => of_io(error),
         Error::No(text) => Trouble::No(said(&information(text))),
@@ -398,7 +346,7 @@ fn of_library(error: &Error) -> Trouble {
     }
 }
 
-fn of_io(error: &io::Error) -> Trouble {
+pub(super) fn of_io(error: &io::Error) -> Trouble {
     if is_over(error) {
         return Trouble::Endless(ANSWER_BYTES);
     }
@@ -415,8 +363,18 @@ fn information(text: &str) -> String {
     format!("{alert}{}", words.unwrap_or_default())
 }
 
+/// A folder's name as a command has it.
+pub(super) fn written(name: &str) -> String {
+    format!("\"{}\"", quotable(&folder::encode(name)))
+}
+
+/// A day as a search has it: `1-Nov-2026`.
+pub(super) fn written_day(day: Date) -> String {
+    day.strftime("%-d-%b-%Y").to_string()
+}
+
 /// What may stand between quotes in a command (RFC 3501 section 9, quoted).
-fn quotable(text: &str) -> String {
+pub(super) fn quotable(text: &str) -> String {
     text.chars()
         .filter(|one| !one.is_control())
         .flat_map(|one| {

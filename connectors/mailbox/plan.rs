@@ -31,7 +31,21 @@ pub(super) struct Position {
     /// Where there is no UIDVALIDITY: whether the look through the folder came to its end.
     #[serde(skip_serializing_if = "is_false")]
     pub(super) complete: bool,
+    /// Mails that are stored and of which the server has not been told yet: ranges of UIDs, first and last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) owed: Vec<(u32, u32)>,
+    /// Pages in a row of which not one mail could be fetched.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) barren: u32,
 }
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+/// Ranges of UIDs that are owed at most; beyond it the oldest are left as they are.
+const OWED_RANGES: usize = 1000;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
@@ -48,7 +62,9 @@ impl Position {
     pub(super) fn start(self, opened: &Opened, connection: &str) -> Self {
         if let Some(uidvalidity) = opened.uidvalidity {
             let last_uid = if self.uidvalidity == uidvalidity { self.last_uid } else { 0 };
-            return Self { uidvalidity, last_uid, connection: None, complete: false };
+            let (owed, barren) =
+                if self.uidvalidity == uidvalidity { (self.owed, self.barren) } else { Default::default() };
+            return Self { uidvalidity, last_uid, owed, barren, ..Self::default() };
         }
         let goes_on = self.uidvalidity == 0
             && self.connection.is_some()
@@ -56,7 +72,20 @@ impl Position {
         if goes_on {
             return self;
         }
-        Self { uidvalidity: 0, last_uid: 0, connection: Some(connection.to_owned()), complete: false }
+        Self { connection: Some(connection.to_owned()), ..Self::default() }
+    }
+
+    /// Notes mails that are stored, ascending, of which the server is to be told. Whether all of them fit.
+    pub(super) fn owe(&mut self, uids: impl IntoIterator<Item = u32>) -> bool {
+        for uid in uids {
+            match self.owed.last_mut() {
+                Some((_, last)) if last.checked_add(1) == Some(uid) => *last = uid,
+                _ => self.owed.push((uid, uid)),
+            }
+        }
+        let over = self.owed.len().saturating_sub(OWED_RANGES);
+        self.owed.drain(..over);
+        over == 0
     }
 
     /// The position after a page that reaches to `last_uid`.
@@ -157,6 +186,11 @@ pub(super) fn sets(uids: &[u32]) -> Vec<String> {
     uids.chunks(SET_UIDS).map(set).collect()
 }
 
+/// Ranges as sets, cut into commands of bounded length.
+pub(super) fn range_sets(ranges: &[(u32, u32)]) -> Vec<String> {
+    ranges.chunks(SET_UIDS).map(joined).collect()
+}
+
 fn set(uids: &[u32]) -> String {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for uid in uids {
@@ -165,6 +199,10 @@ fn set(uids: &[u32]) -> String {
             _ => ranges.push((*uid, *uid)),
         }
     }
+    joined(&ranges)
+}
+
+fn joined(ranges: &[(u32, u32)]) -> String {
     let written: Vec<String> = ranges
         .iter()
         .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}:{last}") })

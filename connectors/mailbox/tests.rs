@@ -1,6 +1,10 @@
 //! The adapter against a server that misbehaves on demand, in the ways that real ones were seen to.
 
+mod folders;
+mod tokens;
+
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     io::{BufRead, BufReader, Write as _},
     net::{TcpListener, TcpStream},
@@ -36,7 +40,17 @@ pub(super) struct Server {
     login: &'static str,
     wants_id: bool,
     pub(super) uidvalidity: Option<u32>,
+    /// The mails of INBOX.
     pub(super) mails: Vec<(u32, Gives)>,
+    /// The mails of other folders.
+    others: BTreeMap<String, Vec<(u32, Gives)>>,
+    /// Folders that may not be opened.
+    locked: Vec<String>,
+    /// Mails that are marked as deleted or seen, with their folder.
+    marked: Vec<(String, u32, &'static str)>,
+    capabilities: &'static str,
+    /// Hangs up after it has done a command that begins with this, instead of answering; once.
+    breaks_after: Option<&'static str>,
     said: Vec<String>,
     pub(super) trouble: Option<Trouble>,
 }
@@ -50,6 +64,11 @@ pub(super) fn serve(mails: Vec<(u32, Gives)>) -> (Shared, Settings) {
         wants_id: false,
         uidvalidity: Some(7),
         mails,
+        others: BTreeMap::new(),
+        locked: Vec::new(),
+        marked: Vec::new(),
+        capabilities: "IMAP4rev1 ID",
+        breaks_after: None,
         said: Vec::new(),
         trouble: None,
     };
@@ -87,6 +106,7 @@ fn talk(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     }
     writeln!(stream, "{greeting}\r")?;
     let mut identified = false;
+    let mut folder = String::new();
     for line in BufReader::new(stream.try_clone()?).lines() {
         let line = line?;
         let (tag, command) = line.split_once(' ').unwrap();
@@ -94,6 +114,7 @@ fn talk(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         server.said.push(command.split(' ').take(2).collect::<Vec<_>>().join(" "));
         let words: Vec<&str> = command.split(' ').collect();
         let mut answer: Vec<u8> = Vec::new();
+        let breaks = server.breaks_after.take_if(|start| command.starts_with(*start)).is_some();
         match server.trouble {
             Some(Trouble::Hangs) => {
                 drop(server);
@@ -107,20 +128,33 @@ fn talk(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             "LOGIN" if server.trouble == Some(Trouble::Refuses) => "NO [AUTHENTICATIONFAILED] Authentication failed.",
             "EXAMINE" | "SELECT" if server.trouble == Some(Trouble::Gone) => "NO [NONEXISTENT] Mailbox doesn't exist",
             "LOGIN" => server.login,
+            "AUTHENTICATE" => {
+                writeln!(stream, "+ \r")?;
+                drop(server);
+                tokens::shown(&stream, shared)?;
+                server = shared.lock().unwrap();
+                server.login
+            }
             "CAPABILITY" => {
-                answer.extend(b"* CAPABILITY IMAP4rev1 ID\r\n");
+                answer.extend(format!("* CAPABILITY {}\r\n", server.capabilities).bytes());
                 "OK"
             }
             "ID" => {
                 identified = true;
                 "OK"
             }
-            "EXAMINE" if server.wants_id && !identified => {
+            "EXAMINE" | "SELECT" if server.wants_id && !identified => {
                 "NO EXAMINE Unsafe Login. Please contact kefu@188.com for help"
             }
-            "EXAMINE" => {
-                let next = server.mails.iter().map(|(uid, _)| uid + 1).max().unwrap_or(1);
-                let mut text = format!("* {} EXISTS\r\n* OK [UIDNEXT {next}] next\r\n", server.mails.len());
+            "EXAMINE" | "SELECT" if server.locked.iter().any(|name| *name == unquoted(words[1])) => {
+                "NO [NOPERM] not yours"
+            }
+            "EXAMINE" | "SELECT" if server.folder(&unquoted(words[1])).is_none() => "NO [NONEXISTENT] no such folder",
+            "EXAMINE" | "SELECT" => {
+                folder = unquoted(words[1]);
+                let mails = server.folder(&folder).unwrap();
+                let next = mails.iter().map(|(uid, _)| uid + 1).max().unwrap_or(1);
+                let mut text = format!("* {} EXISTS\r\n* OK [UIDNEXT {next}] next\r\n", mails.len());
                 if let Some(validity) = server.uidvalidity {
                     write!(text, "* OK [UIDVALIDITY {validity}] valid\r\n").unwrap();
                 }
@@ -129,19 +163,30 @@ fn talk(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             }
             "UID" if words[1] == "SEARCH" => {
                 let mut text = "* SEARCH".to_owned();
-                for (uid, _) in server.within(words[3]) {
+                for (uid, _) in server.within(&folder, words[3]) {
+                    if command.contains("UNDELETED") && server.marked.contains(&(folder.clone(), uid, "deleted")) {
+                        continue;
+                    }
                     write!(text, " {uid}").unwrap();
                 }
                 answer.extend(format!("{text}\r\n").bytes());
                 "OK"
             }
-            "UID" => match server.fetch(words[2], command, &mut answer) {
+            "UID" if words[1] != "FETCH" => server.change(&folder, &words),
+            "CREATE" => {
+                server.others.entry(unquoted(words[1])).or_default();
+                "OK"
+            }
+            "UID" => match server.fetch(&folder, words[2], command, &mut answer) {
                 Some(status) => status,
                 None => return Ok(()),
             },
             _ => "OK",
         };
         drop(server);
+        if breaks {
+            return Ok(());
+        }
         answer.extend(format!("{tag} {status} done\r\n").bytes());
         stream.write_all(&answer)?;
     }
@@ -153,29 +198,74 @@ fn hang(mut stream: &TcpStream) -> std::io::Result<()> {
     std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
 }
 
+fn unquoted(word: &str) -> String {
+    word.trim_matches('"').to_owned()
+}
+
 impl Server {
+    fn folder(&mut self, name: &str) -> Option<&mut Vec<(u32, Gives)>> {
+        if name == "INBOX" { Some(&mut self.mails) } else { self.others.get_mut(name) }
+    }
+
+    fn mails_of(&self, name: &str) -> &[(u32, Gives)] {
+        if name == "INBOX" { &self.mails } else { self.others.get(name).map_or(&[], Vec::as_slice) }
+    }
+
+    /// STORE, COPY, MOVE, EXPUNGE.
+    fn change(&mut self, folder: &str, words: &[&str]) -> &'static str {
+        let mails = self.within(folder, words[2]);
+        match words[1] {
+            "STORE" => {
+                let mark = if words[4].contains("Seen") { "seen" } else { "deleted" };
+                self.marked.extend(mails.iter().map(|(uid, _)| (folder.to_owned(), *uid, mark)));
+            }
+            "COPY" | "MOVE" if self.locked.contains(&unquoted(words[3])) => return "NO [NOPERM] not yours",
+            "COPY" | "MOVE" => {
+                let Some(target) = self.folder(&unquoted(words[3])) else { return "NO [TRYCREATE] no such folder" };
+                for (_, gives) in &mails {
+                    let next = target.iter().map(|(uid, _)| uid + 1).max().unwrap_or(1);
+                    target.push((next, gives.clone()));
+                }
+                if words[1] == "MOVE" {
+                    let moved: Vec<u32> = mails.iter().map(|(uid, _)| *uid).collect();
+                    self.folder(folder).unwrap().retain(|(uid, _)| !moved.contains(uid));
+                }
+            }
+            "EXPUNGE" => {
+                let marked = self.marked.clone();
+                let gone = |uid: u32| marked.contains(&(folder.to_owned(), uid, "deleted"));
+                let named: Vec<u32> = mails.iter().map(|(uid, _)| *uid).collect();
+                self.folder(folder).unwrap().retain(|(uid, _)| !(named.contains(uid) && gone(*uid)));
+            }
+            other => panic!("{other} is not known"),
+        }
+        "OK"
+    }
+
     /// The mails of a set; `n:*` names the last mail even where it is below `n`.
-    fn within(&self, set: &str) -> Vec<(u32, Gives)> {
-        let last = self.mails.iter().map(|(uid, _)| *uid).max().unwrap_or(0);
+    fn within(&self, folder: &str, set: &str) -> Vec<(u32, Gives)> {
+        let mails = self.mails_of(folder);
+        let last = mails.iter().map(|(uid, _)| *uid).max().unwrap_or(0);
         let number = |text: &str| if text == "*" { last } else { text.parse().unwrap() };
         let mut found: Vec<(u32, Gives)> = Vec::new();
         for part in set.split(',') {
             let (first, end) = part.split_once(':').unwrap_or((part, part));
             let (first, end) = (number(first), number(end));
             let range = first.min(end)..=first.max(end);
-            found.extend(self.mails.iter().filter(|(uid, _)| range.contains(uid)).cloned());
+            found.extend(mails.iter().filter(|(uid, _)| range.contains(uid)).cloned());
         }
         found
     }
 
-    fn fetch(&self, set: &str, command: &str, answer: &mut Vec<u8>) -> Option<&'static str> {
-        for (uid, gives) in self.within(set) {
+    fn fetch(&self, folder: &str, set: &str, command: &str, answer: &mut Vec<u8>) -> Option<&'static str> {
+        for (uid, gives) in self.within(folder, set) {
             let size = match &gives {
                 Gives::Body(body) => body.len(),
                 _ => 10,
             };
             if !command.contains("BODY.PEEK[]") {
-                let date = "23-Nov-2026 17:30:09 +0800";
+                // The mails of UIDs from 9000 on came long ago.
+                let date = if uid >= 9000 { "23-Nov-2020 17:30:09 +0800" } else { "23-Nov-2026 17:30:09 +0800" };
                 answer.extend(format!("* 1 FETCH (UID {uid} RFC822.SIZE {size} INTERNALDATE \"{date}\")\r\n").bytes());
                 continue;
             }
@@ -283,10 +373,17 @@ async fn a01_a_mail_that_cannot_be_fetched_is_set_aside_and_the_rest_is_read() {
 async fn a01_where_nothing_can_be_fetched_the_server_is_at_fault_first_and_the_mail_later() {
     let (server, settings) = serve(vec![(1, Gives::Refuses), (2, Gives::Refuses)]);
     let mut pull = reader(&settings, small());
+    let mut cursor = None;
     for _ in 0..2 {
-        assert_eq!(pull.pull(None).await.unwrap_err().class, FaultClass::Transient);
+        let page = pull.pull(cursor.as_ref()).await.unwrap();
+        assert_eq!((page.items.len(), page.more), (0, false));
+        assert_eq!(pull.trouble().unwrap().class, FaultClass::Transient);
+        // Each attempt may be another process's: what counts stands in the cursor.
+        cursor = Some(page.cursor);
+        pull = reader(&settings, small());
     }
-    let page = pull.pull(None).await.unwrap();
+    let page = pull.pull(cursor.as_ref()).await.unwrap();
+    assert_eq!(pull.trouble(), None);
     assert_eq!((subjects(&page), page.more), (vec!["!".to_owned()], true));
     // Then the server is well again.
     server.lock().unwrap().mails[1].1 = good(2);
@@ -411,8 +508,9 @@ async fn a_call_dropped_half_way_leaves_no_half_read_connection() {
 fn settings_that_cannot_work_are_named() {
     let settings: Settings = serde_json::from_value(serde_json::json!({
         "host": "imap://mail.example", "port": 0, "tls": "none", "user": " ", "password": {"env": "X"}, "folder": "",
+        "after": "move", "oauth": {"token_url": "http://login.example/token", "client_id": "", "refresh_token": {"env": "X"}},
         "own_addresses": ["not an address"], "message_id_domain": "a@b",
-        "smtp": {"host": "smtp.example", "tls": "none", "user": "u", "from": "nobody", "from_name": "a\nb"},
+        "smtp": {"host": "smtp.example", "tls": "none", "password": {"env": "X"}, "from": "nobody", "from_name": "a\nb"},
     }))
     .unwrap();
     let mut pointers: Vec<String> = settings.validate().into_iter().map(|mistake| mistake.pointer).collect();
@@ -421,7 +519,11 @@ fn settings_that_cannot_work_are_named() {
         "/folder",
         "/host",
         "/message_id_domain",
+        "/move_to",
+        "/oauth/client_id",
+        "/oauth/token_url",
         "/own_addresses/0",
+        "/password",
         "/port",
         "/smtp/from",
         "/smtp/from_name",

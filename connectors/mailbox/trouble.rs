@@ -54,6 +54,19 @@ impl Trouble {
         }
     }
 
+    /// What to do where the server does not take an access token.
+    pub(super) fn while_showing_a_token(self) -> Fault {
+        match &self {
+            Self::No(said) if login_class(said) == FaultClass::Authentication => {
+                Fault::authentication(format!("the mail server does not take the access token: {said}"))
+                    .remedy("check user and oauth.scope, and that the account may use IMAP with OAuth; a new token is asked for at the next attempt")
+            }
+            Self::Bad(said) => Fault::configuration(format!("the mail server knows no XOAUTH2: {said}"))
+                .remedy("set password instead of oauth, or another server"),
+            _ => self.while_logging_in(),
+        }
+    }
+
     /// What to do where logging in failed.
     pub(super) fn while_logging_in(self) -> Fault {
         match &self {

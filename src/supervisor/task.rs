@@ -213,7 +213,9 @@ impl PullTask {
             let keep = self.supervisor.options.keep_runs;
             self.supervisor.store.put_run(&self.connector.stored.name, &run, keep).await?;
         }
-        if ended.is_ok() {
+        if let (Ok(()), Some(fault)) = (&ended, source.as_ref().and_then(|source| source.trouble())) {
+            self.partly(&fault, definition).await;
+        } else if ended.is_ok() {
             self.health.succeeded(run.finished_at);
             let name = self.connector.stored.name.to_string();
             metrics::gauge!(names::CONNECTOR_LAST_SUCCESS, "connector" => name)
@@ -330,6 +332,24 @@ impl PullTask {
             () = self.wake.notified() => {}
             () = self.stop.cancelled() => {}
         }
+    }
+
+    /// Notes that a part of the source was not read. The rest was: it is asked again at its usual pace.
+    async fn partly(&mut self, fault: &Fault, definition: &ConnectorDefinition) {
+        let now = self.supervisor.clock.now();
+        self.health.failed(fault.class, fault.to_string(), now);
+        let name = self.connector.stored.name.to_string();
+        metrics::counter!(names::PULL_FAULTS, "connector" => name, "class" => fault.class.as_str()).increment(1);
+        tracing::warn!(
+            connector.name = %self.connector.stored.name,
+            fault.class = fault.class.as_str(),
+            failures = self.health.failures,
+            %fault,
+            "a part of the source could not be read"
+        );
+        let state = if fault.class.needs_a_person() { HealthState::Failing } else { HealthState::Retrying };
+        let next = now.checked_add(Duration::from_secs(definition.every_seconds)).unwrap_or(now);
+        self.report(state, Some(next)).await;
     }
 
     /// Notes a failure and returns how long to wait.

@@ -35,7 +35,7 @@ async fn tally(store: &Store) -> [i64; 3] {
 }
 
 async fn uidvalidity(store: &Store) -> Value {
-    store.connector(&name("mail")).await.unwrap().cursor.unwrap().0["uidvalidity"].clone()
+    store.connector(&name("mail")).await.unwrap().cursor.unwrap().0["folders"]["INBOX"]["uidvalidity"].clone()
 }
 
 /// The mail that nobody may read: one that none of the others repeats.
