@@ -43,6 +43,7 @@ impl PullHarness for Office {
         let (server, settings) = serve(Vec::new());
         // UIDs may be given anew under another UIDVALIDITY only (RFC 3501, 2.3.1.1).
         server.lock().unwrap().uidvalidity = Some(MAILBOXES.fetch_add(1, Ordering::Relaxed));
+        server.lock().unwrap().came = "15-Dec-2029 17:30:09 +0800";
         Self { server, settings }
     }
 

@@ -49,6 +49,8 @@ pub(super) struct Server {
     /// Mails that are marked as deleted or seen, with their folder.
     marked: Vec<(String, u32, &'static str)>,
     capabilities: &'static str,
+    /// When mails came.
+    pub(super) came: &'static str,
     /// Hangs up after it has done a command that begins with this, instead of answering; once.
     breaks_after: Option<&'static str>,
     said: Vec<String>,
@@ -68,6 +70,7 @@ pub(super) fn serve(mails: Vec<(u32, Gives)>) -> (Shared, Settings) {
         locked: Vec::new(),
         marked: Vec::new(),
         capabilities: "IMAP4rev1 ID",
+        came: "23-Nov-2026 17:30:09 +0800",
         breaks_after: None,
         said: Vec::new(),
         trouble: None,
@@ -163,7 +166,9 @@ fn talk(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             }
             "UID" if words[1] == "SEARCH" => {
                 let mut text = "* SEARCH".to_owned();
-                for (uid, _) in server.within(&folder, words[3]) {
+                // Days are not looked at: what is found is judged by its date.
+                let set = if words[2] == "SINCE" { "1:*" } else { words[3] };
+                for (uid, _) in server.within(&folder, set) {
                     if command.contains("UNDELETED") && server.marked.contains(&(folder.clone(), uid, "deleted")) {
                         continue;
                     }
@@ -265,7 +270,7 @@ impl Server {
             };
             if !command.contains("BODY.PEEK[]") {
                 // The mails of UIDs from 9000 on came long ago.
-                let date = if uid >= 9000 { "23-Nov-2020 17:30:09 +0800" } else { "23-Nov-2026 17:30:09 +0800" };
+                let date = if uid >= 9000 { "23-Nov-2020 17:30:09 +0800" } else { self.came };
                 answer.extend(format!("* 1 FETCH (UID {uid} RFC822.SIZE {size} INTERNALDATE \"{date}\")\r\n").bytes());
                 continue;
             }
