@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::tz::TimeZone;
+use jiff::{civil::Date, tz::TimeZone};
 
 use super::{
     item,
@@ -35,7 +35,7 @@ pub(super) async fn holdings(mailbox: &mut Mailbox, period: Period) -> Result<Ho
         let from = TimeZone::UTC.to_datetime(period.from).date();
         let to = TimeZone::UTC.to_datetime(period.to).date();
         let from = written_day(from.yesterday().unwrap_or(from));
-        let to = written_day(to.tomorrow().and_then(|day| day.tomorrow()).unwrap_or(to));
+        let to = written_day(to.tomorrow().and_then(Date::tomorrow).unwrap_or(to));
         let uids = link.search_for(&format!("SINCE {from} BEFORE {to}")).await.map_err(Trouble::while_reading)?;
         let mut seen = BTreeMap::new();
         for page in uids.chunks(mailbox.limits.page_items.max(1)) {

@@ -252,7 +252,7 @@ impl<'mailbox> Reading<'mailbox> {
                 }
             }
         }
-        if let Some(fault) = self.keep_to_what_can_be_judged(&mut position, &mut fetched) {
+        if let Some(fault) = keep_to_what_can_be_judged(&mut position, &mut fetched) {
             self.mailbox.troubles.insert(self.mailbox.duty.folders[self.at].clone(), fault);
             return Ok((Vec::new(), position, false));
         }
@@ -302,31 +302,27 @@ impl<'mailbox> Reading<'mailbox> {
         }
         Ok((items, position, more))
     }
+}
 
-    /// A mail is given up only beside others that could be fetched. Where none could, the server is taken to be sick; after
-    /// a few such pages the first mail alone is given up, so that the damage of a long sickness stays small. Counted in the
-    /// cursor, because each attempt may be another process's.
-    fn keep_to_what_can_be_judged(
-        &self,
-        position: &mut Position,
-        fetched: &mut BTreeMap<u32, Fetched>,
-    ) -> Option<Fault> {
-        let refused = fetched.values().filter(|outcome| matches!(outcome, Fetched::Refused(_))).count();
-        let bodies = fetched.values().filter(|outcome| matches!(outcome, Fetched::Body(_))).count();
-        if refused == 0 || bodies > 0 {
-            position.barren = 0;
-            return None;
-        }
-        position.barren += 1;
-        if position.barren < BARREN_PAGES {
-            return Some(
-                Fault::transient(format!("the mail server gives none of the {refused} mails that it holds next"))
-                    .remedy("if this lasts, ask the operator of the mail server"),
-            );
-        }
+/// A mail is given up only beside others that could be fetched. Where none could, the server is taken to be sick; after
+/// a few such pages the first mail alone is given up, so that the damage of a long sickness stays small. Counted in the
+/// cursor, because each attempt may be another process's.
+fn keep_to_what_can_be_judged(position: &mut Position, fetched: &mut BTreeMap<u32, Fetched>) -> Option<Fault> {
+    let refused = fetched.values().filter(|outcome| matches!(outcome, Fetched::Refused(_))).count();
+    let bodies = fetched.values().filter(|outcome| matches!(outcome, Fetched::Body(_))).count();
+    if refused == 0 || bodies > 0 {
         position.barren = 0;
-        let first = fetched.iter().find(|(_, outcome)| matches!(outcome, Fetched::Refused(_))).map(|(uid, _)| *uid);
-        fetched.retain(|uid, _| first.is_some_and(|first| *uid <= first));
-        None
+        return None;
     }
+    position.barren += 1;
+    if position.barren < BARREN_PAGES {
+        return Some(
+            Fault::transient(format!("the mail server gives none of the {refused} mails that it holds next"))
+                .remedy("if this lasts, ask the operator of the mail server"),
+        );
+    }
+    position.barren = 0;
+    let first = fetched.iter().find(|(_, outcome)| matches!(outcome, Fetched::Refused(_))).map(|(uid, _)| *uid);
+    fetched.retain(|uid, _| first.is_some_and(|first| *uid <= first));
+    None
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn with(settings: &Settings, changes: serde_json::Value) -> Settings {
+fn with(settings: &Settings, changes: &serde_json::Value) -> Settings {
     let mut table = serde_json::to_value(settings).unwrap();
     table.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     let settings: Settings = serde_json::from_value(table).unwrap();
@@ -34,7 +34,7 @@ async fn a01_one_folder_that_cannot_be_opened_does_not_stop_the_others() {
     server.lock().unwrap().others =
         [("locked", 4), ("&VuJeAg-", 5)].map(|(name, number)| (name.to_owned(), vec![(1, good(number))])).into();
     server.lock().unwrap().locked.push("locked".to_owned());
-    let settings = with(&settings, serde_json::json!({"folders": ["INBOX", "locked", "no such", "团市"]}));
+    let settings = with(&settings, &serde_json::json!({"folders": ["INBOX", "locked", "no such", "团市"]}));
     let mut pull = reader(&settings, small());
     let (all, cursor) = run(&mut *pull, None).await;
     assert_eq!(all, ["1", "2", "3", "5"]);
@@ -44,7 +44,7 @@ async fn a01_one_folder_that_cannot_be_opened_does_not_stop_the_others() {
     // Once it is opened again it is read from where it was left off, and the trouble is over.
     server.lock().unwrap().locked.clear();
     server.lock().unwrap().others.insert("no".to_owned(), Vec::new());
-    let settings = with(&settings, serde_json::json!({"folders": ["INBOX", "locked", "团市"]}));
+    let settings = with(&settings, &serde_json::json!({"folders": ["INBOX", "locked", "团市"]}));
     let mut pull = reader(&settings, small());
     let (new, cursor) = run(&mut *pull, Some(cursor)).await;
     assert_eq!((new, pull.trouble()), (vec!["4".to_owned()], None));
@@ -55,7 +55,7 @@ async fn a01_one_folder_that_cannot_be_opened_does_not_stop_the_others() {
 async fn where_no_folder_can_be_opened_the_pull_fails() {
     let (server, settings) = serve(Vec::new());
     server.lock().unwrap().locked.push("INBOX".to_owned());
-    let settings = with(&settings, serde_json::json!({"folders": ["INBOX", "no"]}));
+    let settings = with(&settings, &serde_json::json!({"folders": ["INBOX", "no"]}));
     let mut pull = reader(&settings, small());
     let page = pull.pull(None).await.unwrap();
     assert!(page.items.is_empty() && page.more);
@@ -78,7 +78,7 @@ async fn mails_from_before_the_day_are_passed_over_and_hold_up_nothing() {
     // The scripted server ignores SINCE: what it finds is judged by its date.
     server.lock().unwrap().mails.extend([(20_000_000, good(2))]);
     server.lock().unwrap().mails.insert(0, (5, good(3)));
-    let settings = with(&settings, serde_json::json!({"since": "2026-11-01"}));
+    let settings = with(&settings, &serde_json::json!({"since": "2026-11-01"}));
     let mut pull = reader(&settings, small());
     let (all, cursor) = run(&mut *pull, None).await;
     assert_eq!(all, ["3"]);
@@ -111,7 +111,7 @@ async fn stored_mails_are_marked_moved_or_deleted_once_and_what_is_not_stored_wh
         let (server, settings) = serve(mails);
         server.lock().unwrap().capabilities = capabilities;
         let move_to = (after == "move").then_some("done");
-        let settings = with(&settings, serde_json::json!({"after": after, "move_to": move_to}));
+        let settings = with(&settings, &serde_json::json!({"after": after, "move_to": move_to}));
         let limits = Limits { page_items: 4, item_bytes: 50_000, ..Limits::default() };
         let mut pull = reader(&settings, limits);
         let (all, cursor) = run(&mut *pull, None).await;
@@ -145,7 +145,7 @@ async fn a15_copies_do_not_pile_up_whatever_breaks_between_copying_and_removing(
     for (breaks, killed) in [("UID COPY", false), ("UID COPY", true), ("UID STORE", true), ("UID EXPUNGE", true)] {
         let (server, settings) = serve((1..=5).map(|uid| (uid, good(uid))).collect());
         server.lock().unwrap().capabilities = "IMAP4rev1 UIDPLUS";
-        let settings = with(&settings, serde_json::json!({"after": "move", "move_to": "done"}));
+        let settings = with(&settings, &serde_json::json!({"after": "move", "move_to": "done"}));
         let mut pull = reader(&settings, Limits::default());
         let page = pull.pull(None).await.unwrap();
         server.lock().unwrap().breaks_after = Some(breaks);
@@ -171,7 +171,7 @@ async fn a15_killed_between_commit_and_confirm_the_move_is_made_good() {
     for capabilities in ["IMAP4rev1 MOVE UIDPLUS", "IMAP4rev1 UIDPLUS"] {
         let (server, settings) = serve((1..=5).map(|uid| (uid, good(uid))).collect());
         server.lock().unwrap().capabilities = capabilities;
-        let settings = with(&settings, serde_json::json!({"after": "move", "move_to": "done"}));
+        let settings = with(&settings, &serde_json::json!({"after": "move", "move_to": "done"}));
         let page = reader(&settings, Limits::default()).pull(None).await.unwrap();
         assert_eq!(uids(&server, "INBOX").len(), 5, "nothing is done before the commit");
         let mut pull = reader(&settings, Limits::default());
@@ -187,7 +187,7 @@ async fn a_server_that_refuses_to_move_is_told_of_and_read_all_the_same() {
     let (server, settings) = serve((1..=5).map(|uid| (uid, good(uid))).collect());
     server.lock().unwrap().capabilities = "IMAP4rev1 MOVE UIDPLUS";
     server.lock().unwrap().locked.push("done".to_owned());
-    let settings = with(&settings, serde_json::json!({"after": "move", "move_to": "done"}));
+    let settings = with(&settings, &serde_json::json!({"after": "move", "move_to": "done"}));
     let mut pull = reader(&settings, small());
     let (all, cursor) = run(&mut *pull, None).await;
     assert_eq!(all.len(), 5, "a move that fails keeps nothing from being read");

@@ -28,8 +28,7 @@ fn endpoint(answers: Vec<(u16, String)>) -> (u16, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let shared = Arc::clone(&asked);
     thread::spawn(move || {
-        let mut next = 0;
-        for stream in listener.incoming() {
+        for (next, stream) in listener.incoming().enumerate() {
             let mut stream = stream.unwrap();
             let mut lines = BufReader::new(stream.try_clone().unwrap());
             let (mut length, mut line) = (0, String::new());
@@ -43,7 +42,6 @@ fn endpoint(answers: Vec<(u16, String)>) -> (u16, Arc<Mutex<Vec<String>>>) {
             lines.read_exact(&mut body).unwrap();
             shared.lock().unwrap().push(String::from_utf8(body).unwrap());
             let (status, answer) = &answers[next.min(answers.len() - 1)];
-            next += 1;
             let head = format!("HTTP/1.1 {status} x\r\ncontent-type: application/json\r\nconnection: close\r\n");
             // A client that went away is its own affair.
             drop(write!(stream, "{head}content-length: {}\r\n\r\n{answer}", answer.len()));
