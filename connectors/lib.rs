@@ -16,17 +16,20 @@
 //! | [`html`] | HTML to plain text, for every adapter that meets it |
 //! | [`mail`] | mail to complaints, for every adapter that meets it |
 //! | [`clock`], [`http`], [`secret`] | the outside world, passed in |
+//! | [`delivery`] | who signed what is pushed, and the document that it brings |
 //! | [`mapping`] | where the fields of a complaint stand in a document |
 //! | [`times`] | the forms in which sources tell times |
 //!
 //! To add an adapter: a module here, its lines in [`registry`], and a folder under `fixtures/`.
 
 pub mod board;
+pub mod calls;
 pub mod clock;
 pub mod complaint;
 #[cfg(test)]
 mod conformance;
 pub mod contract;
+pub mod delivery;
 pub mod entry;
 pub mod fault;
 pub mod files;

@@ -24,9 +24,13 @@ fn secret(text: &str) -> SecretString {
     SecretString::from(text.to_owned())
 }
 
+fn settings(mapping: Mapping) -> Settings {
+    Settings { secrets: Vec::new(), signing: Signing::StandardWebhooks, tolerance_seconds: 300, mapping }
+}
+
 fn inlet(secrets: &[&str], mapping: Mapping) -> Inlet {
-    let settings = Settings { secrets: Vec::new(), tolerance_seconds: 300, mapping };
-    let keys = secrets.iter().map(|text| Key::parse(&secret(text)).unwrap()).collect();
+    let settings = settings(mapping);
+    let keys = Keys::Webhook(secrets.iter().map(|text| Key::parse(&secret(text)).unwrap()).collect());
     Inlet { keys, mapping: settings.compiled().unwrap(), settings }
 }
 
@@ -91,7 +95,7 @@ fn deliveries_become_the_complaints_that_stand_beside_them() {
         let expected: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         let body = std::fs::read(fixtures().join(format!("{name}.json"))).unwrap();
         let mapping: Mapping = serde_json::from_value(expected["mapping"].clone()).unwrap();
-        let settings = Settings { secrets: Vec::new(), tolerance_seconds: 300, mapping: mapping.clone() };
+        let settings = settings(mapping.clone());
         let taken = deliver(&inlet(&[SECRET], mapping), &signed(name, NOW, &body), &body);
         if let Some(refusal) = expected.get("refusal") {
             let Err(Refusal::Malformed { field, message }) = taken else { panic!("{name} was not refused: {taken:?}") };
@@ -374,6 +378,7 @@ fn the_check_tells_which_secret_cannot_be_used() {
         limits: Limits::default(),
     };
     let settings = |file: &Path| Settings {
+        signing: Signing::StandardWebhooks,
         secrets: vec![SecretRef::File(file.to_owned())],
         tolerance_seconds: 300,
         mapping: default_mapping(),

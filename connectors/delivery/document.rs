@@ -7,7 +7,7 @@ use serde_json::{Value, error::Category};
 use crate::{contract::Refusal, entry::Remark};
 
 /// The charset that a content type declares, in lower case.
-pub(super) fn charset(content_type: &str) -> Option<String> {
+pub(crate) fn charset(content_type: &str) -> Option<String> {
     let parameters = content_type.split(';').skip(1);
     let value = parameters.filter_map(|parameter| parameter.split_once('=')).find_map(|(name, value)| {
         name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_ascii_lowercase())
@@ -16,7 +16,7 @@ pub(super) fn charset(content_type: &str) -> Option<String> {
 }
 
 /// Refuses a declared charset that is neither UTF-8 nor one of the GB family: guessing would garble names.
-pub(super) fn acceptable(charset: Option<&str>) -> Result<(), Refusal> {
+pub(crate) fn acceptable(charset: Option<&str>) -> Result<(), Refusal> {
     let Some(charset) = charset else { return Ok(()) };
     let known = encoding_rs::Encoding::for_label(charset.as_bytes());
     // Labels lie, but within the family: gb2312 and gbk are read as GB18030, which holds both; ASCII is UTF-8.
@@ -37,7 +37,7 @@ pub(super) fn acceptable(charset: Option<&str>) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// [`Refusal::Malformed`] that says where the document breaks and never what stands there.
-pub(super) fn parse(raw: &[u8]) -> Result<(Value, Vec<Remark>), Refusal> {
+pub(crate) fn parse(raw: &[u8]) -> Result<(Value, Vec<Remark>), Refusal> {
     let mut remarks = Vec::new();
     let raw = raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw);
     let text = match std::str::from_utf8(raw) {
