@@ -246,6 +246,12 @@ pub trait Normalise: Send + Sync {
     /// # Errors
     /// The entry goes to quarantine with the reason.
     fn normalise(&self, entry: &RawEntry, received_at: Timestamp) -> Result<Complaint, Unreadable>;
+
+    /// Where the source keeps the recording of the entry's call. It is a reference: nothing is fetched at intake.
+    fn recording(&self, entry: &RawEntry) -> Option<String> {
+        let _ = entry;
+        None
+    }
 }
 
 /// A piece of an item, as it is stored.

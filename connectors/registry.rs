@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    board,
+    board, calls,
     contract::{Adapter, AdapterInfo, Mistake},
     files, inlet, mailbox, process,
     settings::{self, SettingsError, nearest},
@@ -28,6 +28,8 @@ pub enum AdapterKind {
     Files,
     /// A program in any language.
     Process,
+    /// Call events that a telephone system pushes.
+    Calls,
 }
 
 /// There is no adapter of that name.
@@ -44,7 +46,7 @@ pub struct UnknownAdapter {
 
 impl AdapterKind {
     /// Every adapter.
-    pub const ALL: [Self; 5] = [Self::Mailbox, Self::Board, Self::Inlet, Self::Files, Self::Process];
+    pub const ALL: [Self; 6] = [Self::Mailbox, Self::Board, Self::Inlet, Self::Files, Self::Process, Self::Calls];
 
     /// The name that configuration uses.
     pub fn as_str(self) -> &'static str {
@@ -54,6 +56,7 @@ impl AdapterKind {
             Self::Inlet => "inlet",
             Self::Files => "files",
             Self::Process => "process",
+            Self::Calls => "calls",
         }
     }
 
@@ -68,6 +71,7 @@ impl AdapterKind {
             Self::Inlet => boxed::<inlet::Settings>(value),
             Self::Files => boxed::<files::Settings>(value),
             Self::Process => boxed::<process::Settings>(value),
+            Self::Calls => boxed::<calls::Settings>(value),
         }
     }
 
@@ -79,6 +83,7 @@ impl AdapterKind {
             Self::Inlet => mistakes::<inlet::Settings>(value),
             Self::Files => mistakes::<files::Settings>(value),
             Self::Process => mistakes::<process::Settings>(value),
+            Self::Calls => mistakes::<calls::Settings>(value),
         }
     }
 
@@ -90,6 +95,7 @@ impl AdapterKind {
             Self::Inlet => (inlet::ABOUT, schema_for!(inlet::Settings)),
             Self::Files => (files::ABOUT, schema_for!(files::Settings)),
             Self::Process => (process::ABOUT, schema_for!(process::Settings)),
+            Self::Calls => (calls::ABOUT, schema_for!(calls::Settings)),
         };
         AdapterInfo { name: self.as_str(), about, schema }
     }
@@ -102,6 +108,7 @@ impl AdapterKind {
             Self::Inlet => settings::read_through::<inlet::Settings>(value).secrets,
             Self::Files => settings::read_through::<files::Settings>(value).secrets,
             Self::Process => settings::read_through::<process::Settings>(value).secrets,
+            Self::Calls => settings::read_through::<calls::Settings>(value).secrets,
         }
     }
 
@@ -112,7 +119,7 @@ impl AdapterKind {
             Self::Files => &["folder", "done_folder"],
             Self::Mailbox => &["ca_file"],
             Self::Process => &["folder"],
-            Self::Board | Self::Inlet => &[],
+            Self::Board | Self::Inlet | Self::Calls => &[],
         }
     }
 }

@@ -35,7 +35,7 @@ use crate::{
 pub(crate) use given::{Given, Kind};
 pub(crate) use heard::{NAME, PHONE};
 pub(crate) use pull::{PullCase, pull_conforms};
-pub(crate) use push::{Delivery, PushCase, Signer, push_conforms};
+pub(crate) use push::{Delivery, PushCase, Signer, push_conforms, push_conforms_as};
 
 /// Whether something applies to a source; if not, why not, in words for the report.
 pub(crate) type Applies = Result<(), &'static str>;

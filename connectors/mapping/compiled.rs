@@ -116,6 +116,11 @@ impl Compiled {
 
     /// The state of the item that the document shows: what its source would change by editing it.
     pub fn revision(&self, document: &Value) -> Revision {
+        Revision::of_content(&[self.canonical(document).as_bytes()])
+    }
+
+    /// The document in one form, without what is volatile: two that say the same are the same text.
+    pub fn canonical(&self, document: &Value) -> String {
         let mut canonical = document.clone();
         for pointer in &self.volatile {
             if let Some(value) = canonical.pointer_mut(pointer) {
@@ -123,7 +128,7 @@ impl Compiled {
             }
         }
         canonical.sort_all_objects();
-        Revision::of_content(&[canonical.to_string().as_bytes()])
+        canonical.to_string()
     }
 
     /// The first required field that is not filled.

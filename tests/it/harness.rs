@@ -263,6 +263,21 @@ impl Site {
         self.push_as(&Signed::new(connector, id, body)).await
     }
 
+    /// Sends a request with a JSON body and these headers.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Result<Answered, Fault> {
+        let mut request = self.http.request(method, self.url(path)).header(CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.http.send(request.body(body)).await
+    }
+
     /// Sends a delivery as it says.
     pub(crate) async fn push_as(&self, signed: &Signed) -> Result<Answered, Fault> {
         let at = signed.at.unwrap_or_else(now);

@@ -18,6 +18,8 @@ mod board_settings;
 #[cfg(test)]
 mod browser;
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod console;
