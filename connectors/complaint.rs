@@ -154,6 +154,16 @@ pub struct Thread {
     pub machine: Option<(Machine, String)>,
 }
 
+/// What the channel's own rule says about items that name nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Nameless {
+    /// A person decides.
+    Hold,
+    /// They are not accepted (Article 13(4): 拒绝提供的，可以不予受理并告知其理由), by the rule that is cited.
+    Decline(String),
+}
+
 /// An entry normalised: what a person says happened and asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -180,6 +190,8 @@ pub struct Complaint {
     pub wants_answer: Option<bool>,
     /// What came with it.
     pub attachments: Vec<Attachment>,
+    /// Set where nobody is named and the channel's rule does not accept that.
+    pub nameless: Option<Nameless>,
     /// How it stands in a conversation.
     pub thread: Thread,
     /// What its reader must know.

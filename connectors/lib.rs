@@ -43,6 +43,7 @@ pub mod mapping;
 pub mod process;
 mod reader;
 pub mod registry;
+pub mod rest;
 pub mod secret;
 pub mod settings;
 pub mod times;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     board, calls,
     contract::{Adapter, AdapterInfo, Mistake},
-    files, inlet, mailbox, process,
+    files, inlet, mailbox, process, rest,
     settings::{self, SettingsError, nearest},
 };
 
@@ -30,6 +30,8 @@ pub enum AdapterKind {
     Process,
     /// Call events that a telephone system pushes.
     Calls,
+    /// HTTP interfaces that list what has changed.
+    Rest,
 }
 
 /// There is no adapter of that name.
@@ -46,7 +48,8 @@ pub struct UnknownAdapter {
 
 impl AdapterKind {
     /// Every adapter.
-    pub const ALL: [Self; 6] = [Self::Mailbox, Self::Board, Self::Inlet, Self::Files, Self::Process, Self::Calls];
+    pub const ALL: [Self; 7] =
+        [Self::Mailbox, Self::Board, Self::Inlet, Self::Files, Self::Process, Self::Calls, Self::Rest];
 
     /// The name that configuration uses.
     pub fn as_str(self) -> &'static str {
@@ -57,6 +60,7 @@ impl AdapterKind {
             Self::Files => "files",
             Self::Process => "process",
             Self::Calls => "calls",
+            Self::Rest => "rest",
         }
     }
 
@@ -72,6 +76,7 @@ impl AdapterKind {
             Self::Files => boxed::<files::Settings>(value),
             Self::Process => boxed::<process::Settings>(value),
             Self::Calls => boxed::<calls::Settings>(value),
+            Self::Rest => boxed::<rest::Settings>(value),
         }
     }
 
@@ -84,6 +89,7 @@ impl AdapterKind {
             Self::Files => mistakes::<files::Settings>(value),
             Self::Process => mistakes::<process::Settings>(value),
             Self::Calls => mistakes::<calls::Settings>(value),
+            Self::Rest => mistakes::<rest::Settings>(value),
         }
     }
 
@@ -96,6 +102,7 @@ impl AdapterKind {
             Self::Files => (files::ABOUT, schema_for!(files::Settings)),
             Self::Process => (process::ABOUT, schema_for!(process::Settings)),
             Self::Calls => (calls::ABOUT, schema_for!(calls::Settings)),
+            Self::Rest => (rest::ABOUT, schema_for!(rest::Settings)),
         };
         AdapterInfo { name: self.as_str(), about, schema }
     }
@@ -109,6 +116,7 @@ impl AdapterKind {
             Self::Files => settings::read_through::<files::Settings>(value).secrets,
             Self::Process => settings::read_through::<process::Settings>(value).secrets,
             Self::Calls => settings::read_through::<calls::Settings>(value).secrets,
+            Self::Rest => settings::read_through::<rest::Settings>(value).secrets,
         }
     }
 
@@ -119,7 +127,7 @@ impl AdapterKind {
             Self::Files => &["folder", "done_folder"],
             Self::Mailbox => &["ca_file"],
             Self::Process => &["folder"],
-            Self::Board | Self::Inlet | Self::Calls => &[],
+            Self::Board | Self::Inlet | Self::Calls | Self::Rest => &[],
         }
     }
 }

@@ -13,7 +13,7 @@ mod fields;
 mod harness;
 mod pull;
 mod ready;
-mod request;
+pub(crate) mod request;
 mod settings;
 mod sweep;
 #[cfg(test)]

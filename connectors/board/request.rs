@@ -10,12 +10,17 @@ use crate::{fault::Fault, http::Http};
 
 /// What placeholders stand for.
 #[derive(Default)]
-pub(super) struct Vars<'call> {
-    pub(super) plain: Vec<(&'static str, String)>,
-    pub(super) secrets: &'call [(String, SecretString)],
+pub(crate) struct Vars<'call> {
+    pub(crate) plain: Vec<(&'static str, String)>,
+    pub(crate) secrets: &'call [(String, SecretString)],
 }
 
 impl Vars<'_> {
+    /// Lets a placeholder stand for a value.
+    pub(crate) fn put(&mut self, name: &'static str, value: String) {
+        self.plain.push((name, value));
+    }
+
     fn value(&self, name: &str) -> Option<&str> {
         if let Some(secret) = name.strip_prefix("secret.") {
             let (_, value) = self.secrets.iter().find(|(known, _)| known == secret)?;
@@ -25,7 +30,7 @@ impl Vars<'_> {
     }
 
     /// The template with every known placeholder replaced, in one pass.
-    pub(super) fn fill(&self, template: &str, encode: fn(&str) -> String) -> String {
+    pub(crate) fn fill(&self, template: &str, encode: fn(&str) -> String) -> String {
         let mut filled = String::with_capacity(template.len());
         let mut rest = template;
         while let Some((before, name, after)) = placeholder(rest) {
@@ -74,7 +79,7 @@ fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// The names in braces in a template, for checking settings.
-pub(super) fn placeholders(template: &str) -> Vec<String> {
+pub(crate) fn placeholders(template: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut rest = template;
     while let Some((_, name, after)) = placeholder(rest) {
@@ -99,7 +104,7 @@ fn percent(text: &str) -> String {
 }
 
 /// The address of a request below `base`, with its query. `None` where it would lead to another scheme, host or port.
-pub(super) fn address(base: &Url, request: &Request, vars: &Vars<'_>) -> Option<Url> {
+pub(crate) fn address(base: &Url, request: &Request, vars: &Vars<'_>) -> Option<Url> {
     let mut url = base.join(&vars.fill(&request.path, percent)).ok()?;
     if !request.query.is_empty() {
         let mut query = url.query_pairs_mut();
@@ -111,7 +116,7 @@ pub(super) fn address(base: &Url, request: &Request, vars: &Vars<'_>) -> Option<
 }
 
 /// Whether both addresses have one scheme, host and port.
-pub(super) fn same_origin(base: &Url, url: &Url) -> bool {
+pub(crate) fn same_origin(base: &Url, url: &Url) -> bool {
     base.scheme() == url.scheme()
         && base.host() == url.host()
         && base.port_or_known_default() == url.port_or_known_default()
@@ -123,7 +128,7 @@ pub(super) fn same_origin(base: &Url, url: &Url) -> bool {
 ///
 /// # Errors
 /// A configuration fault where a header cannot be sent.
-pub(super) fn build<'a>(
+pub(crate) fn build<'a>(
     http: &Http,
     url: Url,
     request: &Request,

@@ -53,7 +53,7 @@ pub(super) fn settle(adapter: &str, lines: &[Line]) {
     sections.retain(|(name, _)| name != adapter);
     sections.push((adapter.to_owned(), section));
     // In the order of the registry; what it does not know stands at the end, for a person to see.
-    sections.sort_by_key(|(name, _)| position(name));
+    sections.sort_by(|(one, _), (other, _)| (position(one), one).cmp(&(position(other), other)));
     let after = sections.iter().fold(HEAD.to_owned(), |page, (_, section)| page + "\n" + section);
     if after == before {
         return;

@@ -22,7 +22,7 @@ use crate::{
     delivery::{self, Keys, Signing, Verifier, document},
     entry::{ExternalId, Form, Item, RawEntry, Remark, Revision},
     fault::Fault,
-    mapping::{self, Compiled, Mapping},
+    mapping::{self, Anonymous, Compiled, Mapping},
     secret::SecretRef,
 };
 
@@ -51,6 +51,9 @@ pub struct Settings {
     /// Where each field of a complaint stands in the document.
     #[serde(default = "default_mapping")]
     pub mapping: Mapping,
+    /// What becomes of an item that names nobody: `hold` with the preset `business_environment`, else `accept`, unless set.
+    #[serde(default)]
+    pub anonymous: Option<Anonymous>,
 }
 
 fn default_tolerance() -> u32 {
@@ -66,6 +69,12 @@ fn default_mapping() -> Mapping {
 }
 
 impl Settings {
+    fn anonymous(&self) -> Anonymous {
+        let strict = self.mapping.preset == Some(mapping::Preset::BusinessEnvironment);
+        let usual = if strict { Anonymous::Hold } else { Anonymous::Accept };
+        self.anonymous.clone().unwrap_or(usual)
+    }
+
     fn compiled(&self) -> Result<Arc<Compiled>, Fault> {
         self.mapping.compile().map(Arc::new).map_err(|mistakes| mapping::fault(&mistakes))
     }
@@ -75,11 +84,12 @@ impl Adapter for Settings {
     fn validate(&self) -> Vec<Mistake> {
         let mut mistakes = delivery::mistakes(&self.secrets, self.tolerance_seconds, &self.signing);
         mistakes.extend(mapping::below("/mapping", self.mapping.validate()));
+        mistakes.extend(mapping::below("/anonymous", self.anonymous().mistakes()));
         mistakes
     }
 
     fn normaliser(&self) -> Result<Arc<dyn Normalise>, Fault> {
-        Ok(Arc::new(Reader { mapping: self.compiled()? }))
+        Ok(Arc::new(Reader { mapping: self.compiled()?, anonymous: self.anonymous() }))
     }
 
     fn source(&self, tools: &Toolbox) -> Result<Source, Fault> {
@@ -158,6 +168,7 @@ fn whole(raw: Bytes, delivery_id: String, charset: Option<&str>, mapping: &Compi
 /// The pure part.
 struct Reader {
     mapping: Arc<Compiled>,
+    anonymous: Anonymous,
 }
 
 impl Normalise for Reader {
@@ -169,6 +180,7 @@ impl Normalise for Reader {
         let (document, _) = document::parse(&entry.raw).map_err(|refusal| Unreadable(refusal.to_string()))?;
         let mut complaint = self.mapping.complaint(&document)?;
         mapping::doubt_clock(&mut complaint, received_at);
+        self.anonymous.apply(&mut complaint);
         complaint.remarks.splice(0..0, entry.remarks.iter().cloned());
         Ok(complaint)
     }

@@ -25,7 +25,13 @@ fn secret(text: &str) -> SecretString {
 }
 
 fn settings(mapping: Mapping) -> Settings {
-    Settings { secrets: Vec::new(), signing: Signing::StandardWebhooks, tolerance_seconds: 300, mapping }
+    Settings {
+        secrets: Vec::new(),
+        signing: Signing::StandardWebhooks,
+        tolerance_seconds: 300,
+        mapping,
+        anonymous: None,
+    }
 }
 
 fn inlet(secrets: &[&str], mapping: Mapping) -> Inlet {
@@ -280,7 +286,9 @@ fn charsets_that_partners_declare_are_taken() {
         let mut head = signed("m1", NOW, body);
         head.headers.insert("content-type".to_owned(), content_type.to_owned());
         let entry = deliver(&reader, &head, body).unwrap();
-        let complaint = Reader { mapping: Arc::clone(&reader.mapping) }.normalise(&entry, at(NOW)).unwrap();
+        let complaint = Reader { mapping: Arc::clone(&reader.mapping), anonymous: Anonymous::Accept }
+            .normalise(&entry, at(NOW))
+            .unwrap();
         assert_eq!(complaint.body, "暖气不热", "{content_type}");
     }
 }
@@ -329,7 +337,9 @@ fn a12_an_oversize_body_leaves_a_stub_once_its_signature_holds() {
     );
     let remark = Remark::Oversize { size: Some(body.len() as u64), limit: 100 };
     assert_eq!(entry.remarks, vec![remark.clone()]);
-    let complaint = Reader { mapping: Arc::clone(&inlet.mapping) }.normalise(&entry, at(NOW)).unwrap();
+    let complaint = Reader { mapping: Arc::clone(&inlet.mapping), anonymous: Anonymous::Accept }
+        .normalise(&entry, at(NOW))
+        .unwrap();
     assert_eq!(complaint, Complaint { remarks: vec![remark], ..Complaint::default() });
 
     let mut forged = inlet.open(&signed("m1", NOW, body), at(NOW)).unwrap();
@@ -340,7 +350,7 @@ fn a12_an_oversize_body_leaves_a_stub_once_its_signature_holds() {
 #[test]
 fn b11_a_clock_ahead_of_ours_is_remarked_and_nothing_is_dropped() {
     let inlet = portal();
-    let reader = Reader { mapping: Arc::clone(&inlet.mapping) };
+    let reader = Reader { mapping: Arc::clone(&inlet.mapping), anonymous: Anonymous::Accept };
     let remarks = |time: &str| {
         let body = format!(r#"{{"id":"1","content":"x","submitted_at":"{time}"}}"#);
         let entry = deliver(&inlet, &signed("m1", NOW, body.as_bytes()), body.as_bytes()).unwrap();
@@ -378,6 +388,7 @@ fn the_check_tells_which_secret_cannot_be_used() {
         limits: Limits::default(),
     };
     let settings = |file: &Path| Settings {
+        anonymous: None,
         signing: Signing::StandardWebhooks,
         secrets: vec![SecretRef::File(file.to_owned())],
         tolerance_seconds: 300,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{CLOCK_SLACK, Field, Join, MAX_POINTERS, Mapping, Part, Pick, scalar};
+use super::{CLOCK_SLACK, Field, Join, MAX_POINTERS, Mapping, Part, Pick, codes, scalar};
 use crate::{
     complaint::{Complaint, Petitioner, Stamp, Thread},
     contract::{Refusal, Unreadable},
@@ -210,6 +210,7 @@ impl Compiled {
             label: take(Field::Label),
             wants_answer: self.wants_answer(document),
             attachments: Vec::new(),
+            nameless: None,
             thread: Thread { answers: take(Field::Answers).into_iter().collect(), ..Thread::default() },
             remarks: Vec::new(),
         };
@@ -221,6 +222,18 @@ impl Compiled {
         {
             remarks
                 .push(Remark::Clock { what: format!("the time at {pointer} is in no form that the connector reads") });
+        }
+        if let Some(code) = &mut complaint.petitioner.organisation_code {
+            let canonical = codes::canonical(code);
+            if codes::is_sound(&canonical) {
+                *code = canonical;
+            } else {
+                remarks.push(Remark::Doubtful {
+                    what: "the organisation's code is neither a unified social credit code nor an organisation code: \
+                           its form or its check digit is wrong"
+                        .to_owned(),
+                });
+            }
         }
         complaint.remarks = remarks;
         Ok(complaint)

@@ -5,6 +5,8 @@
 //! rows of a table. What it reads is untrusted: text is trimmed, stripped of control characters and bounded, numbers and
 //! booleans are taken where text is expected, and nothing that was read ever appears in an error.
 
+mod anonymous;
+mod codes;
 mod compiled;
 mod presets;
 mod scalar;
@@ -21,6 +23,7 @@ use crate::{
     times::{self, TimeFormat},
 };
 
+pub use anonymous::Anonymous;
 pub use compiled::{Compiled, Missing, doubt_clock};
 pub use presets::Preset;
 pub use scalar::{MAX_LINE, MAX_SHORT, MAX_TEXT};

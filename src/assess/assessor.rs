@@ -73,6 +73,7 @@ impl Assessor {
         let old = complaint.made_at.is_some_and(|made| received_at.duration_since(made.at) > HAPPENING_NOW);
         let circumstances = Circumstances { channel, meaningful, follow_up: keys.ticket.is_some(), old };
         let screened = screen::screen(&self.rules, &found, &circumstances);
+        let screened = screen::nameless(&self.rules, screened, complaint.nameless.as_ref());
         let (kind, kind_certain) = classify::classify(&self.rules, &found, channel, complaint.label.as_deref());
         Verdict {
             shown,

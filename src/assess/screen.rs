@@ -4,7 +4,7 @@
 //! meets a rule and nothing speaks against it. Mere mention of a court or of another city decides nothing; what is
 //! doubtful is held for a person, and the words on both sides are shown.
 
-use connectors::complaint::{Channel, Machine};
+use connectors::complaint::{Channel, Machine, Nameless};
 
 use super::{
     Article, Disposition, Grounds, Urgency,
@@ -110,6 +110,28 @@ pub(super) fn machine(rules: &RuleSet, machine: Machine, evidence: &str) -> Scre
         advice: Some(advice.to_owned()),
     };
     Screened { disposition: Disposition::Decline, grounds, urgency: Urgency::Normal }
+}
+
+/// What the channel's own rule says of an item that names nobody. It speaks last, and only where the item would be accepted:
+/// what is guided or held anyway stays so, and an emergency is nobody's formality.
+pub(super) fn nameless(rules: &RuleSet, screened: Screened, nameless: Option<&Nameless>) -> Screened {
+    let (Some(nameless), Disposition::Accept) = (nameless, screened.disposition) else { return screened };
+    let (disposition, advice) = match nameless {
+        Nameless::Hold => (Disposition::Hold, "匿名来件：本渠道要求实名，请人工核实后决定。".to_owned()),
+        Nameless::Decline(rule) => (
+            Disposition::Decline,
+            format!("依据{rule}，本渠道不受理匿名投诉；请补充姓名或单位名称和联系方式后重新提交。"),
+        ),
+    };
+    let grounds = Grounds {
+        rule: "anonymous".to_owned(),
+        rules_version: rules.version.clone(),
+        article: Article::clause(13, 4),
+        evidence: vec!["未提供姓名、单位和联系方式".to_owned()],
+        against: Vec::new(),
+        advice: Some(advice),
+    };
+    Screened { disposition, grounds, urgency: screened.urgency }
 }
 
 /// Screens a complaint by what was found in it.

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc};
 
 use connectors::{
-    complaint::{Channel, Complaint, Machine, Petitioner, Precision, Stamp},
+    complaint::{Channel, Complaint, Machine, Nameless, Petitioner, Precision, Stamp},
     entry::Remark,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -185,6 +185,27 @@ fn a_follow_up_may_be_short_and_names_its_ticket() {
         verdict.keys.ticket.as_deref().map(|ticket| ticket.ends_with('0')),
         number.to_string().ends_with('0').then_some(true)
     );
+}
+
+#[test]
+fn a_nameless_item_follows_its_channels_rule_only_where_it_would_be_accepted() {
+    let rule = "《营商环境投诉处理办法》第七条";
+    let body = "窗口三次退回我公司变更登记材料，每次要求都不一样，请一次性告知。";
+    for (nameless, body, disposition, named) in [
+        (None, body, Disposition::Accept, false),
+        (Some(Nameless::Hold), body, Disposition::Hold, true),
+        (Some(Nameless::Decline(rule.to_owned())), body, Disposition::Decline, true),
+        (Some(Nameless::Decline(rule.to_owned())), "你好", Disposition::Hold, false),
+    ] {
+        let complaint = Complaint { body: body.to_owned(), nameless: nameless.clone(), ..Complaint::default() };
+        let verdict = assessor().assess(complaint, Channel::BusinessEnvironment, now());
+        assert_eq!(verdict.disposition, disposition, "{nameless:?} {:?}", verdict.grounds);
+        assert_eq!(verdict.grounds.rule == "anonymous", named);
+        if disposition == Disposition::Decline {
+            assert_eq!(verdict.grounds.article, Article::clause(13, 4));
+            assert!(verdict.grounds.advice.as_deref().is_some_and(|advice| advice.contains(rule)));
+        }
+    }
 }
 
 #[test]
