@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`gateway`] | every part wired to every other; start and stop |
 //! | [`supervisor`] | one task for each source that is asked |
+//! | [`trial`] | trying a connector step by step |
 //! | [`directory`] | the connectors as they are now |
 //! | [`pace`] | how often a source is asked, and how long it is left alone after a failure |
 //! | [`intake`] | what adapters bring, sealed and stored; group commit |
@@ -50,3 +51,4 @@ pub mod seal;
 pub mod store;
 pub mod supervisor;
 pub mod telemetry;
+pub mod trial;

@@ -12,16 +12,22 @@
 //! | `page`, `trouble` | what every page has, and the pages that say what went wrong |
 //! | `session` | logging in and out, one-time links, the own password |
 //! | `overview`, `trend` | what came in and where it is, with pictures |
+//! | `connectors` | their states, switches, trials, cursors, definitions |
+//! | `queue`, `notices`, `alarms` | what waits to be taken over, what was told, what is wrong |
 //! | `audit`, `accounts`, `tokens` | the pages of the office's own housekeeping |
 
 mod access;
 mod accounts;
+mod alarms;
 mod assets;
 mod attempts;
 mod audit;
+mod connectors;
+mod notices;
 mod overview;
 mod page;
 mod password;
+mod queue;
 pub mod routes;
 mod session;
 mod tokens;
@@ -34,8 +40,8 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
+use ::connectors::clock::Clock;
 use axum::{Router, middleware};
-use connectors::clock::Clock;
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;

@@ -3,9 +3,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use ::connectors::complaint::Channel;
 use askama::Template;
 use axum::{Extension, extract::State, response::Response};
-use connectors::complaint::Channel;
 use jiff::Timestamp;
 
 use super::{
@@ -101,6 +101,7 @@ pub(super) async fn show(
     let today = day_of(now);
     let counts = store.counts(today - DAYS + 1).await?;
     let connectors = store.connectors().await?;
+    let pauses = store.pauses().await?;
     let health = store.healths().await?;
     let (depth, untold) = (store.queue_depth().await?, store.untold(COUNTED).await?);
     let passages = store.passages(MEASURED).await?;
@@ -109,9 +110,10 @@ pub(super) async fn show(
     let alarms = Alarms { lang, now }.all(&open, &connectors, &health, &sums, store.waiting_since().await?);
     let rows = connectors.iter().map(|connector| {
         let health = health.get(connector.name.as_str());
+        let pause = pauses.iter().find(|(name, _)| name == connector.name.as_str()).map(|(_, until)| *until);
         let mut row = row(connector.name.as_str(), &counts.counts, today, lang);
         row.channel = lang.of("channel", connector.channel.as_str());
-        (row.state, row.class) = state_words(connector, health, None, now, lang);
+        (row.state, row.class) = state_words(connector, health, pause, now, lang);
         row.lag = lag(&passages, Some(connector.name.as_str()), lang);
         (connector.channel, row)
     });

@@ -34,6 +34,10 @@ const fn place(name: &'static str, path: &'static str, roles: &'static [Role]) -
 /// The navigation, in its order.
 const NAVIGATION: &[Place] = &[
     place("overview", "/console", VIEWERS),
+    place("alarms", "/console/alarms", VIEWERS),
+    place("connectors", "/console/connectors", VIEWERS),
+    place("queue", "/console/queue", VIEWERS),
+    place("notices", "/console/notices", VIEWERS),
     place("audit", "/console/audit", AUDITORS),
     place("accounts", "/console/accounts", MANAGERS),
     place("tokens", "/console/tokens", MANAGERS),
@@ -140,6 +144,23 @@ impl Page {
     /// A moment in the hotline's own time; the year only where it is another one.
     pub(super) fn moment(&self, at: &Timestamp) -> String {
         moment(*at, self.now)
+    }
+
+    /// How long ago a moment is.
+    pub(super) fn ago(&self, at: &Timestamp) -> String {
+        let time = std::time::Duration::try_from(self.now.duration_since(*at)).unwrap_or_default();
+        self.lang.tf("span.ago", &[("span", &self.lang.span(time))])
+    }
+
+    /// A number of minutes in its largest unit.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
+    pub(super) fn minutes(&self, minutes: &u32) -> String {
+        self.lang.span(std::time::Duration::from_mins((*minutes).into()))
+    }
+
+    /// Whether forms that only an admin may send are shown.
+    pub(super) fn manages(&self) -> bool {
+        self.visitor.may(MANAGERS)
     }
 
     /// A moment that may be missing.

@@ -9,7 +9,11 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 
-use super::{Console, accounts, assets, audit, overview, page, session, tokens};
+use super::{
+    Console, accounts, alarms, assets, audit,
+    connectors::{self, define, reading},
+    notices, overview, page, queue, session, tokens,
+};
 use crate::{
     http::{Access, RouteInfo},
     store::accounts::Role,
@@ -27,6 +31,8 @@ pub(super) struct Row {
 const OPEN: Access = Access::Open;
 /// Who may look: every role.
 const VIEW: Access = Access::Role(VIEWERS);
+/// Who may decide about entries.
+const WORK: Access = Access::Role(WORKERS);
 /// Who may manage: connectors, rules, accounts.
 const MANAGE: Access = Access::Role(MANAGERS);
 /// Who may read the audit trail.
@@ -34,6 +40,8 @@ const AUDIT: Access = Access::Role(AUDITORS);
 
 /// Roles that may look.
 pub(super) const VIEWERS: &[Role] = &Role::ALL;
+/// Roles that decide about entries.
+pub(super) const WORKERS: &[Role] = &[Role::Clerk, Role::Admin];
 /// Roles that manage.
 pub(super) const MANAGERS: &[Role] = &[Role::Admin];
 /// Roles that read the audit trail.
@@ -60,6 +68,26 @@ pub(super) fn table() -> Vec<Row> {
         read(VIEW, "/console/me", session::own_page),
         act(VIEW, "/console/me/password", session::own_password),
         read(VIEW, "/console", overview::show),
+        read(VIEW, "/console/alarms", alarms::list),
+        act(WORK, "/console/alarms/{id}/acknowledge", alarms::acknowledge),
+        read(VIEW, "/console/connectors", connectors::list),
+        read(MANAGE, "/console/connectors/new", define::choose),
+        read(MANAGE, "/console/connectors/new/{kind}", define::new_page),
+        act(MANAGE, "/console/connectors/new/{kind}", define::create),
+        read(VIEW, "/console/connectors/{name}", connectors::show),
+        act(MANAGE, "/console/connectors/{name}/enable", connectors::enable),
+        act(MANAGE, "/console/connectors/{name}/disable", connectors::disable),
+        act(MANAGE, "/console/connectors/{name}/run", connectors::run),
+        act(MANAGE, "/console/connectors/{name}/pause", connectors::pause),
+        act(MANAGE, "/console/connectors/{name}/test", reading::test),
+        act(MANAGE, "/console/connectors/{name}/preview", reading::preview),
+        act(MANAGE, "/console/connectors/{name}/rewind", connectors::rewind),
+        read(MANAGE, "/console/connectors/{name}/edit", define::edit_page),
+        act(MANAGE, "/console/connectors/{name}/edit", define::edit),
+        read(VIEW, "/console/queue", queue::show),
+        act(MANAGE, "/console/queue/{id}/requeue", queue::requeue),
+        read(VIEW, "/console/notices", notices::list),
+        read(VIEW, "/console/notices/texts", notices::texts),
         read(AUDIT, "/console/audit", audit::show),
         act(AUDIT, "/console/audit/verify", audit::verify),
         read(MANAGE, "/console/accounts", accounts::list),

@@ -66,6 +66,11 @@ impl Lang {
         self.t(&format!("{family}.{member}"))
     }
 
+    /// The words of one of a family of keys, where there are any.
+    pub(super) fn within(self, family: &str, member: &str) -> Option<&'static str> {
+        self.known(&format!("{family}.{member}"))
+    }
+
     /// The words of a key with values in their places: `{name}`.
     pub(super) fn tf(self, key: &str, values: &[(&str, &dyn std::fmt::Display)]) -> String {
         values.iter().fold(self.t(key).to_owned(), |text, (name, value)| {
@@ -123,7 +128,7 @@ mod tests {
         sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/console"), &mut text);
         let named = Regex::new(r#""([a-z_]+(?:\.[a-z_0-9]+)+)""#).unwrap();
         let used: BTreeSet<&str> = named.captures_iter(&text).map(|found| found.get(1).unwrap().as_str()).collect();
-        let families = Regex::new(r#"\bof\(\s*"([a-z_.]+)""#).unwrap();
+        let families = Regex::new(r#"\b(?:of|within)\(\s*"([a-z_.]+)""#).unwrap();
         let families: BTreeSet<&str> =
             families.captures_iter(&text).map(|found| found.get(1).unwrap().as_str()).collect();
         let asked = Regex::new(r#"\bt[f1]?\(\s*"([^"]+)""#).unwrap();

@@ -28,6 +28,7 @@ use secrecy::zeroize::Zeroizing;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::Sha256;
 
+pub(crate) use self::keys::write_new;
 pub use self::keys::{KeyError, Keyring};
 
 /// Version of the sealed form.

@@ -20,6 +20,7 @@ pub mod accounts;
 pub mod alarms;
 mod batch;
 pub mod connectors;
+mod defined;
 mod error;
 pub mod fragments;
 pub mod intake;

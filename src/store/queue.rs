@@ -102,7 +102,68 @@ pub struct DeadLetter {
     pub finished_at: Option<Timestamp>,
 }
 
+/// A delivery that a consumer holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The ticket's number.
+    pub number: String,
+    /// Who holds it.
+    pub consumer: Option<String>,
+    /// When the lease ends.
+    pub expires_at: Option<Timestamp>,
+    /// How often it was leased.
+    pub attempts: i64,
+}
+
 impl Store {
+    /// When the delivery that waits longest was queued.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn oldest_ready(&self) -> Result<Option<Timestamp>, StoreError> {
+        // By urgency, and within one urgency the oldest comes first: the oldest of all is one of these.
+        let mut oldest: Option<Timestamp> = None;
+        for rank in 0..=2_i64 {
+            let found = sqlx::query(
+                "SELECT created_at FROM queue_item WHERE state = 'ready' AND urgency_rank = $1 ORDER BY id LIMIT 1",
+            )
+            .bind(rank)
+            .fetch_optional(&self.read)
+            .await
+            .map_err(failed("looking for the oldest delivery"))?;
+            if let Some(found) = found {
+                let at = row::moment(&found, "created_at")?;
+                oldest = Some(oldest.map_or(at, |known| known.min(at)));
+            }
+        }
+        Ok(oldest)
+    }
+
+    /// Deliveries that consumers hold, those first whose lease ends first.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn leased_deliveries(&self, limit: i64) -> Result<Vec<Waiting>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT number, consumer, lease_expires_at, attempts FROM queue_item
+             JOIN ticket ON ticket.id = queue_item.ticket_id WHERE state = 'leased' ORDER BY lease_expires_at LIMIT $1",
+        )
+        .bind(limit)
+        .fetch_all(&self.read)
+        .await
+        .map_err(failed("reading leases"))?;
+        rows.iter()
+            .map(|found| {
+                Ok(Waiting {
+                    number: row::get(found, "number")?,
+                    consumer: row::get(found, "consumer")?,
+                    expires_at: row::maybe_moment(found, "lease_expires_at")?,
+                    attempts: row::get(found, "attempts")?,
+                })
+            })
+            .collect()
+    }
+
     /// Leases up to `max` deliveries to a consumer, the most urgent and oldest first.
     ///
     /// # Errors

@@ -140,7 +140,7 @@ impl Bench {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tracker = TaskTracker::new();
-        let app = router(api.clone(), console::router(Arc::new(desk(&api))));
+        let app = router(api.clone(), console::router(Arc::new(desk(&api, folder.path().join("secrets")))));
         tracker.spawn(async move { axum::serve(listener, app).await.unwrap() });
         let http = Http::new(HttpLimits::default(), Arc::new(Unpaced)).unwrap();
         let bench = Self { store, clock, api, url, http, address, tracker, _folder: folder };
@@ -355,7 +355,7 @@ impl Drop for Bench {
 }
 
 /// The console beside the API.
-fn desk(api: &Api) -> Console {
+fn desk(api: &Api, secrets: std::path::PathBuf) -> Console {
     Console {
         store: api.store.clone(),
         keyring: api.keyring.clone(),
@@ -371,7 +371,7 @@ fn desk(api: &Api) -> Console {
             message_domain: "jiesu.invalid".to_owned(),
             zone: hotline_zone(),
         },
-        settings: jiesu::config::Console::default(),
+        settings: jiesu::config::Console { secrets, ..jiesu::config::Console::default() },
         limits: api.limits.clone(),
         door: console::Door::default(),
     }

@@ -24,6 +24,8 @@ mod cli;
 #[cfg(test)]
 mod console;
 #[cfg(test)]
+mod console_connectors;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod harness;

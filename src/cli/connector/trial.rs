@@ -3,15 +3,8 @@
 
 use std::time::Duration;
 
-use connectors::{
-    contract::{Check, Source, Step},
-    entry::ConnectorName,
-    fault::Fault,
-};
-use jiesu::{
-    config::{Config, ConnectorDefinition},
-    directory::Directory,
-};
+use connectors::{contract::Check, entry::ConnectorName};
+use jiesu::{directory::Directory, trial::tried};
 use serde_json::{Value, json};
 
 use crate::cli::{
@@ -27,7 +20,8 @@ pub(crate) async fn run(global: &Global, name: &ConnectorName) -> anyhow::Result
     let (config, store) = open::store(global).await?;
     let definition = open::definition(&config, &store, name).await?;
     store.close().await;
-    let check = tried(&config, &definition).await;
+    let directory = Directory::new(open::clock(), config.intake.limits);
+    let check = tried(&directory, &definition, Duration::MAX).await;
     let steps: Vec<Value> = check
         .steps
         .iter()
@@ -64,53 +58,4 @@ fn text(name: &ConnectorName, check: &Check) -> String {
     }
     let verdict = if check.passed() { "可用 / passed" } else { "不可用 / failed" };
     text + &format!("接入点 {name} {verdict}")
-}
-
-/// Builds every part of the connector, then tries its source; ends at the first step that fails.
-async fn tried(config: &Config, definition: &ConnectorDefinition) -> Check {
-    let mut check = Check::default();
-    let adapter = definition.adapter().map_err(|error| Fault::configuration(error.to_string()));
-    let toolbox = Directory::new(open::clock(), config.intake.limits).toolbox(definition);
-    let (adapter, toolbox) = match (adapter, toolbox) {
-        (Ok(adapter), Ok(toolbox)) => (adapter, toolbox),
-        (Err(fault), _) | (_, Err(fault)) => {
-            check.step("settings", Err(fault));
-            return check;
-        }
-    };
-    check.step("settings", Ok(format!("适配器 {}", definition.adapter)));
-    if let Err(fault) = adapter.normaliser() {
-        check.step("normalise", Err(fault));
-        return check;
-    }
-    let source = match adapter.source(&toolbox) {
-        Ok(source) => source,
-        Err(fault) => {
-            check.step("open", Err(fault));
-            return check;
-        }
-    };
-    let timeout = Duration::from_secs(definition.timeout_seconds);
-    let tried = match source {
-        Source::Push(push) => push.check(),
-        Source::Pull(mut reader) => tokio::time::timeout(timeout, reader.check()).await.unwrap_or_else(|_| {
-            let seconds = timeout.as_secs();
-            let fault = Fault::transient(format!("来源在 {seconds} 秒内没有应答 / no answer in {seconds} seconds"))
-                .remedy("检查网络与来源，或调大 timeout_seconds");
-            Check { steps: vec![Step { name: "reach", outcome: Err(fault) }] }
-        }),
-    };
-    check.steps.extend(tried.steps);
-    if check.passed() {
-        match adapter.answerer(&toolbox) {
-            Ok(Some(_)) => {
-                check.step("answer", Ok("已设置 / set up; 未发送任何信件 / nothing was sent".to_owned()));
-            }
-            Ok(None) => {}
-            Err(fault) => {
-                check.step("answer", Err(fault));
-            }
-        }
-    }
-    check
 }
