@@ -16,6 +16,7 @@ use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    alarms::Watch,
     assess::{Assessor, RuleSet},
     calendar::{Calendar, HoursSettings, Period, WorkingHours},
     config::{self, Config, ConnectorDefinition},
@@ -33,6 +34,7 @@ use crate::{
     intake::{Deliveries, Intake},
     issue::{IssueOptions, Issuer, PETITIONER, Tools, hotline_zone},
     notices::{Outbox, OutboxOptions, Texts},
+    reconcile::Reconciler,
     seal::{Keyring, SealContext, Sealed},
     store::{
         Store, StoreError, StoreOptions,
@@ -324,6 +326,15 @@ impl Gateway {
         let stop = CancellationToken::new();
         let api = api(&parts, &stop)?;
         let tls = tls(&parts.config)?.map(Arc::new);
+        let watching = Watch::new(
+            parts.store.clone(),
+            parts.clock.clone(),
+            parts.directory.clone(),
+            calendar(&parts.config)?,
+            parts.config.clone(),
+            random.clone(),
+            parts.holder.clone(),
+        )?;
         let listener = TcpListener::bind(address).await.map_err(|source| GatewayError::Listen { address, source })?;
         // Only one process listens there: whoever held leases under this address before was killed.
         if let Some(instance) = instance(address) {
@@ -342,7 +353,7 @@ impl Gateway {
             stop: stop.clone(),
             listening: CancellationToken::new(),
         };
-        gateway.spawn_stages(deliveries, &random);
+        gateway.spawn_stages(deliveries, &random, watching);
         gateway.spawn_server(listener, api, tls);
         if let Some(file) = file {
             let parts = gateway.parts.clone();
@@ -352,7 +363,7 @@ impl Gateway {
         Ok(gateway)
     }
 
-    fn spawn_stages(&self, deliveries: Deliveries, random: &Random) {
+    fn spawn_stages(&self, deliveries: Deliveries, random: &Random, watching: Watch) {
         let parts = &self.parts;
         let config = &parts.config;
         let (intake, listening, group) = (parts.intake.clone(), self.listening.clone(), config.intake.group_items);
@@ -391,6 +402,19 @@ impl Gateway {
 
         let (store, stop) = (parts.store.clone(), self.stop.clone());
         self.tracker.spawn(async move { measure(&store, &stop).await });
+
+        let stop = self.stop.clone();
+        self.tracker.spawn(async move { watching.run(&stop).await });
+
+        let reconciler = Reconciler {
+            store: parts.store.clone(),
+            clock: parts.clock.clone(),
+            directory: parts.directory.clone(),
+            settings: config.reconcile.clone(),
+            holder: parts.holder.clone(),
+        };
+        let stop = self.stop.clone();
+        self.tracker.spawn(async move { reconciler.run(&stop).await });
 
         if config.notices.enabled {
             let options = OutboxOptions {

@@ -16,6 +16,7 @@
 //! | [`assess`] | screening and classifying: a pure function |
 //! | [`issue`] | matching; complaints, tickets, deliveries and notices in one transaction |
 //! | [`alarms`] | what the operator must be told: raised, cleared, carried to the duty desk |
+//! | [`reconcile`] | what sources hold beside what was stored |
 //! | [`notices`] | what petitioners are told, and the outbox |
 //! | [`store`] | the one place where SQL lives, the central queue included |
 //! | [`http`] | where sources push and handling systems ask |
@@ -47,6 +48,7 @@ pub mod mask;
 pub mod notices;
 pub mod number;
 pub mod pace;
+pub mod reconcile;
 pub mod seal;
 pub mod store;
 pub mod supervisor;

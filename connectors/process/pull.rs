@@ -12,6 +12,7 @@ use super::{
 use crate::{
     contract::{Check, Cursor, Page, Pull, Toolbox},
     fault::Fault,
+    holdings::{Holdings, Period},
     mapping::Compiled,
 };
 
@@ -91,6 +92,14 @@ impl Pull for Asked {
         }
         self.running = Some((program, described));
         Ok(page)
+    }
+
+    async fn holdings(&mut self, period: Period) -> Result<Option<Holdings>, Fault> {
+        self.tools.pace.ready().await;
+        let (mut program, described) = self.ready().await?;
+        let talk::Names(held) = program.ask(&talk::holdings(period), self.bounds, talk::held).await?;
+        self.running = Some((program, described));
+        Ok(held)
     }
 
     async fn confirm(&mut self, page: &Page) -> Result<(), Fault> {

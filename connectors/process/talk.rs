@@ -15,6 +15,7 @@ use crate::{
     contract::{Cursor, Limits, Page, Step},
     entry::{ExternalId, Form, Item, RawEntry, Remark, Revision, Unread},
     fault::{Fault, FaultClass},
+    holdings::{Held, Holdings, Period},
     mail,
     mapping::Compiled,
     times::{self, TimeFormat},
@@ -173,6 +174,51 @@ pub(super) fn checked(line: Line) -> Result<Option<Vec<Step>>, Fault> {
         Step { name: known.unwrap_or("the program's own step"), outcome }
     });
     Ok(Some(steps.collect()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ToldHoldings {
+    held: Vec<ToldHeld>,
+    #[serde(default = "yes")]
+    whole: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ToldHeld {
+    id: String,
+    #[serde(default)]
+    place: Option<String>,
+    #[serde(default)]
+    time: Option<Value>,
+}
+
+pub(super) fn holdings(period: Period) -> Value {
+    json!({ "ask": "holdings", "from": period.from, "to": period.to, "items": Holdings::MAX })
+}
+
+/// What a program says that its source holds; nothing where it does not know the question.
+pub(super) struct Names(pub(super) Option<Holdings>);
+
+pub(super) fn held(line: Line) -> Result<Option<Names>, Fault> {
+    let value = single(line, "holdings")?;
+    if value.get("held").is_none() {
+        return Ok(Some(Names(None)));
+    }
+    let told: ToldHoldings = serde_json::from_value(value)
+        .map_err(|_| off_protocol("holdings", "expected {\"held\": [{\"id\": \"…\", \"place\": \"…\"}]}"))?;
+    let held = told.held.into_iter().map(|held| Held {
+        id: ExternalId::new(&held.id),
+        place: self::told(held.place.as_deref().unwrap_or("its source")),
+        at: held.time.as_ref().and_then(time).map(|stamp| stamp.at),
+    });
+    let holdings = Holdings::new(held.collect());
+    Ok(Some(Names(Some(Holdings { whole: holdings.whole && told.whole, ..holdings }))))
 }
 
 /// Any answer that is no fault.

@@ -65,6 +65,13 @@ def pull(question):
     answer(cursor=last, more=sent < len(rows))
 
 
+def holdings(question):
+    # All records, whenever they were made: the table does not say when.
+    rows = database().execute("SELECT number FROM records ORDER BY number LIMIT ?", (question["items"] + 1,)).fetchall()
+    held = [{"id": str(number), "place": f"record {number}"} for (number,) in rows[: question["items"]]]
+    answer(held=held, whole=len(rows) <= question["items"])
+
+
 def acknowledge(question):
     with database() as connection:
         connection.execute("UPDATE records SET taken = 1 WHERE number <= ?", (question["cursor"],))
@@ -81,6 +88,8 @@ for line in sys.stdin:
                 check()
             case "pull":
                 pull(question)
+            case "holdings":
+                holdings(question)
             case "acknowledge":
                 acknowledge(question)
             case _:

@@ -33,6 +33,12 @@ pub fn check(draft: &Draft, config: &Config) -> Result<(), ConfigErrors> {
     if let Some(password) = &config.store.password {
         secret("/store/password", password, &mut mistakes);
     }
+    if let Some(webhook) = &config.alarms.webhook {
+        secret("/alarms/webhook/address", &webhook.address, &mut mistakes);
+        if let Some(token) = &webhook.token {
+            secret("/alarms/webhook/token", token, &mut mistakes);
+        }
+    }
     mistakes.extend(folder(config));
     if let Some(tls) = &config.http.tls
         && let Err(error) = Tls::load(tls.certificate.clone(), tls.key.clone())

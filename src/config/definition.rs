@@ -46,6 +46,12 @@ pub struct ConnectorDefinition {
     /// inside the city's own network needs it where it is known by a name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_private: Vec<String>,
+    /// Hours without an entry after which its channel counts as silent whatever its habit, 1 to 8784 (a year).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence_hours: Option<u32>,
+    /// Whether what its source holds is compared each night with what was stored.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub reconcile: bool,
     /// Whether petitioners get notices for its entries; `false` while old entries are filled in.
     #[serde(default = "yes")]
     pub notify: bool,
@@ -56,6 +62,11 @@ pub struct ConnectorDefinition {
 
 fn yes() -> bool {
     true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 fn every_seconds() -> u64 {
@@ -129,6 +140,7 @@ impl ConnectorDefinition {
             within("/timeout_seconds", self.timeout_seconds, 1, 3600),
             within("/per_minute", u64::from(self.per_minute), 1, 60_000),
             within("/burst", u64::from(self.burst), 1, 10_000),
+            within("/silence_hours", self.silence_hours.unwrap_or(1).into(), 1, 8784),
             within("/allow_private", self.allow_private.len() as u64, 0, guard::MAX_ALLOWED as u64),
             Reach::parse(&self.allow_private)
                 .err()

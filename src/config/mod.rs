@@ -6,7 +6,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `sections` | the sections of the file, their defaults and units |
+//! | `sections`, `watch` | the sections of the file, their defaults and units |
 //! | `console` | the sections of the console and of TLS |
 //! | `definition` | a connector as it is configured and stored |
 //! | `source` | the text of the file, and where each value stands in it |
@@ -20,6 +20,7 @@ mod error;
 mod sections;
 mod source;
 mod validate;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,8 @@ pub use sections::{
     BadHours, Calendar, Hours, Http, Intake, Issue, Log, LogFormat, Notices, Office, Queue, Scope, Screening, Seal,
     Shutdown, Store, Token,
 };
+
+pub use watch::{AlarmMail, Alarms, Nightly, Reconcile, Webhook, WebhookForm};
 
 use source::Source;
 
@@ -70,6 +73,10 @@ pub struct Config {
     pub calendar: Calendar,
     /// Rules that decide what is accepted, guided or declined.
     pub screening: Screening,
+    /// Telling the operator.
+    pub alarms: Alarms,
+    /// Comparing what sources hold with what was stored.
+    pub reconcile: Reconcile,
     /// What the program says about itself.
     pub log: Log,
     /// Stopping.
@@ -147,7 +154,10 @@ impl Config {
     #[must_use]
     pub fn anchored(mut self, folder: &Path) -> Self {
         self.store.url = sections::anchored_url(&self.store.url, folder);
-        let secrets = [Some(&mut self.seal.keys), self.store.password.as_mut()];
+        let webhook = self.alarms.webhook.as_mut();
+        let (address, token) =
+            webhook.map_or((None, None), |webhook| (Some(&mut webhook.address), webhook.token.as_mut()));
+        let secrets = [Some(&mut self.seal.keys), self.store.password.as_mut(), address, token];
         for secret in secrets.into_iter().flatten().chain(self.http.tokens.iter_mut().map(|token| &mut token.secret)) {
             sections::anchor_secret(secret, folder);
         }

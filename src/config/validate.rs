@@ -88,6 +88,7 @@ fn sense(config: &Config) -> Vec<Mistake> {
     }
     mistakes.extend(calendar(config));
     mistakes.extend(notices(config));
+    mistakes.extend(super::watch::mistakes(config));
     mistakes.extend(connectors(config));
     for (pointer, text) in [("/office/name", &config.office.name), ("/office/phone", &config.office.phone)] {
         if text.trim().is_empty() {

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `routes` | the one table of routes and scopes, from which the router, the document and the tests are made |
 //! | [`auth`] | bearer tokens |
-//! | `queue`, `tickets`, `entries`, `connectors`, `alarms`, `ops` | the routes |
+//! | `queue`, `tickets`, `entries`, `connectors`, `reconcile`, `alarms`, `ops` | the routes |
 //! | [`push`] | where sources push |
 //! | `client` | whose request it is, and how often one address may ask |
 //! | [`error`] | what a caller is told when something is not done |
@@ -24,6 +24,7 @@ mod notices;
 mod ops;
 pub mod push;
 mod queue;
+mod reconcile;
 mod routes;
 pub mod serve;
 mod tickets;

@@ -17,7 +17,7 @@ use utoipa_axum::{
     routes,
 };
 
-use super::{Api, alarms, connectors, entries, error, notices, ops, queue, tickets};
+use super::{Api, alarms, connectors, entries, error, notices, ops, queue, reconcile, tickets};
 use crate::{config::Scope, store::accounts::Role};
 
 /// Who may use a route.
@@ -81,6 +81,8 @@ fn table(metrics_open: bool) -> Vec<(Access, Routes)> {
         (ADMIN, routes!(connectors::disable)),
         (ADMIN, routes!(connectors::run)),
         (ADMIN, routes!(connectors::rewind)),
+        (ADMIN, routes!(reconcile::ask)),
+        (READ, routes!(reconcile::list)),
     ]
 }
 

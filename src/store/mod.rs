@@ -9,11 +9,13 @@
 //! | [`connectors`] | definitions, switches, cursors, health, runs |
 //! | [`leases`] | who reads which source and who runs which stage |
 //! | [`alarms`] | what the operator must be told, and whom it was told |
+//! | [`habits`] | how many entries each connector brings when |
 //! | [`queue`] | leased, acknowledged delivery |
 //! | [`notices`] | the outbox |
 //! | [`accounts`], [`sessions`] | who may use the console and the API |
 //! | [`tally`] | counts for the overview; pauses |
 //! | [`journal`] | decisions by people, and the audit trail |
+//! | [`reconcile`] | what sources hold beside what was stored |
 //! | [`read`] | what the API and the command line show |
 
 pub mod accounts;
@@ -23,6 +25,7 @@ pub mod connectors;
 mod defined;
 mod error;
 pub mod fragments;
+pub mod habits;
 pub mod intake;
 pub mod issue;
 pub mod journal;
@@ -32,6 +35,7 @@ pub mod notices;
 mod plan;
 pub mod queue;
 pub mod read;
+pub mod reconcile;
 mod row;
 pub mod sessions;
 pub mod tally;

@@ -19,7 +19,7 @@ use crate::{
     pace::wait_after,
     store::{
         Store, StoreError,
-        connectors::{Health, HealthState},
+        connectors::{Health, HealthState, StoredConnector},
     },
 };
 
@@ -125,24 +125,35 @@ impl Supervisor {
     }
 
     fn start(&self, tracker: &TaskTracker, connector: Arc<Connector>) -> Running {
-        let stop = CancellationToken::new();
+        let (stop, wake) = (CancellationToken::new(), Arc::new(Notify::new()));
+        let StoredConnector { name, generation, .. } = connector.stored.clone();
+        let task = PullTask::new(self.clone(), connector, wake.clone(), stop.clone());
+        let done = self.guard(tracker, name, task.run(), stop.clone());
+        Running { generation, stop, wake, done }
+    }
+
+    /// Runs a task; what is returned is cancelled once it has ended. A panic ends this task only, is written down, and is
+    /// waited out before the end is told: a look after that starts the task again.
+    fn guard(
+        &self,
+        tracker: &TaskTracker,
+        name: ConnectorName,
+        task: impl Future<Output = ()> + Send + 'static,
+        stop: CancellationToken,
+    ) -> CancellationToken {
         let done = CancellationToken::new();
-        let wake = Arc::new(Notify::new());
-        let generation = connector.stored.generation;
-        let task = PullTask::new(self.clone(), connector.clone(), wake.clone(), stop.clone());
-        let (ended, stopped, supervisor) = (done.clone(), stop.clone(), self.clone());
+        let (ended, supervisor) = (done.clone(), self.clone());
         tracker.spawn(async move {
             let _ended = ended.drop_guard();
-            // A panic ends this task only; a look after the wait starts it again.
-            if std::panic::AssertUnwindSafe(task.run()).catch_unwind().await.is_err() {
-                let wait = supervisor.note_panic(&connector.stored.name).await;
+            if std::panic::AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                let wait = supervisor.note_panic(&name).await;
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
-                    () = stopped.cancelled() => {}
+                    () = stop.cancelled() => {}
                 }
             }
         });
-        Running { generation, stop, wake, done }
+        done
     }
 
     /// Writes down that a connector's task panicked, and returns how long it rests.
@@ -209,3 +220,6 @@ impl Supervisor {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use connectors::{
     contract::{Cursor, Page, Pull, Source},
     fault::Fault,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -246,6 +246,8 @@ impl PullTask {
                 .record(started.elapsed());
             self.cursor = Some(page.cursor.clone());
             run.pages += 1;
+            // A page that came and was stored is an answer, also where the run is long or will fail: the watch goes by it.
+            self.answered().await;
             if let Err(fault) = self.guarded(lease, timeout, reader.confirm(&page)).await? {
                 // The page is committed; the source will offer it again and be told that it is known.
                 tracing::warn!(connector.name = %definition.name, %fault, "the source could not be told what was taken in");
@@ -279,6 +281,16 @@ impl PullTask {
             }
         }
         Ok(())
+    }
+
+    /// Notes, now and then, that the source answers.
+    async fn answered(&mut self) {
+        let now = self.supervisor.clock.now();
+        let due = |last: Timestamp| now.duration_since(last) >= SignedDuration::from_secs(10);
+        if self.health.last_success_at.is_none_or(due) {
+            self.health.last_success_at = Some(now);
+            self.report(HealthState::Running, None).await;
+        }
     }
 
     /// Runs a call of the adapter within its time, keeping the lease, until somebody stops the task.

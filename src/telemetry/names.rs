@@ -64,8 +64,13 @@ pub const HTTP_SECONDS: &str = "jiesu_http_request_seconds";
 /// Unsealings of who complained: each one is in the audit trail.
 pub const UNSEALINGS: &str = "jiesu_unsealings_total";
 
+/// Open alarms: `kind`.
+pub const ALARMS: &str = "jiesu_alarms";
+/// Attempts to tell of alarms: `target` (log, webhook, mail), `outcome` (told, later, `given_up`).
+pub const ALARM_TELLINGS: &str = "jiesu_alarm_tellings_total";
+
 /// Every metric.
-pub const ALL: [Metric; 19] = [
+pub const ALL: [Metric; 21] = [
     metric(ENTRIES, Kind::Counter, "Entries taken in, by connector and outcome (stored, known, unread)."),
     metric(FRAGMENTS, Kind::Counter, "Pieces of items, by connector and outcome (stored, known, reused, gathered, …)."),
     metric(PULL_FAULTS, Kind::Counter, "Faults while a source was read, by connector and class."),
@@ -88,6 +93,8 @@ pub const ALL: [Metric; 19] = [
     metric(NOTICES, Kind::Counter, "Notices, by state (sent, retried, failed, suppressed)."),
     metric(HTTP_REQUESTS, Kind::Counter, "HTTP requests, by route and status."),
     metric(HTTP_SECONDS, Kind::Histogram, "Seconds that one HTTP request took, by route."),
+    metric(ALARMS, Kind::Gauge, "Open alarms, by kind."),
+    metric(ALARM_TELLINGS, Kind::Counter, "Attempts to tell of alarms, by target and outcome."),
     metric(UNSEALINGS, Kind::Counter, "Unsealings of who complained; each one is in the audit trail."),
 ];
 

@@ -1,7 +1,15 @@
 //! Alarms: what the operator is told, by whom it is raised, and when it is over.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use axum::{Json, Router, http::StatusCode, routing::post};
+use connectors::entry::ConnectorName;
 use jiesu::{
     alarms::{AlarmKind, NewAlarm},
     ids::AlarmId,
@@ -11,11 +19,12 @@ use jiesu::{
         journal::Act,
     },
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
     bench::{ADMIN, Bench, READ},
-    harness::{Site, name, now},
+    harness::{Holdings as _, Site, board, eventually, inlet, name, now},
 };
 
 async fn a_life(dialect: Dialect) {
@@ -97,4 +106,128 @@ async fn alarms_are_listed_and_acknowledged_over_http() {
     assert!(bench.get(READ, "/v1/alarms").await.body["alarms"].as_array().unwrap().is_empty());
     let all = bench.get(READ, "/v1/alarms?state=all").await.body;
     assert!(all["alarms"][0]["acknowledged_by"].is_string());
+}
+
+/// A board that refuses logins until it is told otherwise, and a duty desk that keeps what it is told.
+struct City {
+    base: String,
+    refuses: Arc<AtomicBool>,
+    told: Arc<Mutex<Vec<Value>>>,
+    _tasks: JoinSet<()>,
+}
+
+impl City {
+    async fn new() -> Self {
+        let (refuses, told) = (Arc::new(AtomicBool::new(true)), Arc::<Mutex<Vec<Value>>>::default());
+        let (refusing, telling) = (refuses.clone(), told.clone());
+        let board = move || {
+            let refuses = refusing.load(Ordering::Relaxed);
+            let list = Json(json!({ "result": "success", "responseData": [] }));
+            async move { if refuses { Err(StatusCode::UNAUTHORIZED) } else { Ok(list) } }
+        };
+        let desk = move |Json(alarm): Json<Value>| {
+            telling.lock().unwrap().push(alarm);
+            async { Json(json!({ "errcode": 0 })) }
+        };
+        let router = Router::new().route("/threads/queryThreadsList", post(board)).route("/desk", post(desk));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}/", listener.local_addr().unwrap());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { base, refuses, told, _tasks: tasks }
+    }
+
+    /// What the duty desk was told, as (event, kind, subject).
+    fn told(&self) -> Vec<[String; 3]> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let told = self.told.lock().unwrap();
+        told.iter().map(|told| [&told["event"], &told["alarm"]["kind"], &told["alarm"]["subject"]].map(text)).collect()
+    }
+}
+
+async fn the_duty_desk_hears(dialect: Dialect) {
+    let city = City::new().await;
+    let site = Site::new(dialect).await;
+    std::fs::write(site.file().with_file_name("desk"), format!("{}desk", city.base)).unwrap();
+    let alarms = "[alarms]\nlook_seconds = 1\nwebhook = { address = { file = \"desk\" } }\n";
+    site.configure(&format!("{alarms}{}", board("people-net", &city.base)));
+    let gateway = site.start().await;
+    let store = site.store().await;
+    let told = async |event: &str| {
+        let expected = [event, "connector_failing", "people-net"].map(str::to_owned);
+        eventually(event, async || city.told().contains(&expected).then_some(())).await;
+    };
+    told("raised").await;
+    let open = store.alarms(true, None, 10).await.unwrap();
+    let alarm = open.iter().find(|alarm| alarm.kind == AlarmKind::ConnectorFailing).unwrap();
+    assert!(alarm.message_zh.contains("people-net") && alarm.message.contains("401"), "{alarm:?}");
+    eventually("the log tells it", async || gateway.log().contains("alarm: connector people-net").then_some(())).await;
+
+    // Restarted, it is the same alarm, and nobody is told twice.
+    gateway.stop().await;
+    let gateway = site.start().await;
+    city.refuses.store(false, Ordering::Relaxed);
+    store.run_now("people-net").await;
+    told("cleared").await;
+    gateway.stop().await;
+    assert_eq!(city.told().len(), 2, "{:?}", city.told());
+    assert!(store.alarms(true, None, 10).await.unwrap().iter().all(|alarm| alarm.kind != AlarmKind::ConnectorFailing));
+}
+
+#[tokio::test]
+async fn a_duty_desk_hears_of_an_alarm_and_of_its_end() {
+    the_duty_desk_hears(Dialect::Sqlite).await;
+}
+
+#[tokio::test]
+#[ignore = "needs servers: scripts/test"]
+async fn a_duty_desk_hears_of_an_alarm_and_of_its_end_on_postgres() {
+    the_duty_desk_hears(Dialect::Postgres).await;
+}
+
+async fn habits_are_learned(dialect: Dialect) {
+    let site = Site::new(dialect).await;
+    site.configure(&inlet("portal"));
+    let gateway = site.start().await;
+    for number in 0..3 {
+        let body = json!({ "call_id": number, "form": { "course": format!("路灯{number}不亮") } }).to_string();
+        let answered = site.push("portal", &format!("d-{number}"), body).await.unwrap();
+        assert!(answered.status.is_success(), "{answered:?}");
+    }
+    gateway.stop().await;
+    let store = site.store().await;
+    let (later, forget) = (now() + Duration::from_mins(2), now() - Duration::from_hours(1000));
+    for _ in 0..2 {
+        store.learn_habits(later, forget).await.unwrap();
+        let habits = store.habits().await.unwrap();
+        assert_eq!(habits["portal"].values().sum::<i64>(), 3, "each counts once: {habits:?}");
+    }
+    // Watched without a break since the first look, until looks were missed or it was switched off.
+    let portal = [name("portal")];
+    let hour = Duration::from_hours(1);
+    let look = async |names: &[ConnectorName], at| {
+        let since = store.watch_connectors(names, hour, at).await.unwrap();
+        since.get(&portal[0]).map(|since| since.as_second())
+    };
+    // The gateway watched it, too: it is let go of first.
+    assert_eq!(look(&[], later - Duration::from_secs(1)).await, None);
+    let start = later.as_second();
+    assert_eq!(look(&portal, later).await, Some(start));
+    assert_eq!(look(&portal, later + hour).await, Some(start));
+    assert_eq!(look(&portal, later + hour * 3).await, Some(start + 3 * 3600));
+    assert_eq!(look(&[], later + hour * 3 + Duration::from_secs(1)).await, None);
+    assert_eq!(look(&portal, later + hour * 4).await, Some(start + 4 * 3600));
+    store.learn_habits(later, later + Duration::from_hours(2)).await.unwrap();
+    assert!(store.habits().await.unwrap().is_empty(), "what is old is forgotten");
+}
+
+#[tokio::test]
+async fn a_channels_habit_is_learned_from_its_entries() {
+    habits_are_learned(Dialect::Sqlite).await;
+}
+
+#[tokio::test]
+#[ignore = "needs servers: scripts/test"]
+async fn a_channels_habit_is_learned_from_its_entries_on_postgres() {
+    habits_are_learned(Dialect::Postgres).await;
 }

@@ -36,7 +36,11 @@ mod mails;
 #[cfg(test)]
 mod mails_decode;
 #[cfg(test)]
+mod outage;
+#[cfg(test)]
 mod pushes;
+#[cfg(test)]
+mod reconcile;
 #[cfg(test)]
 mod services;
 #[cfg(test)]

@@ -301,7 +301,7 @@ async fn c01_c04_what_cannot_be_issued_leaves_nothing_half_done_and_is_replayed_
     refused_while_issuing(Dialect::Postgres).await;
 }
 
-fn message(id: u64, board: &str) -> Message {
+pub(crate) fn message(id: u64, board: &str) -> Message {
     Message {
         id,
         board: board.to_owned(),
@@ -317,14 +317,14 @@ fn message(id: u64, board: &str) -> Message {
 }
 
 /// A board on this machine; it ends with the test.
-struct Neighbour {
-    state: BoardState,
-    base: String,
+pub(crate) struct Neighbour {
+    pub(crate) state: BoardState,
+    pub(crate) base: String,
     _server: JoinSet<()>,
 }
 
 impl Neighbour {
-    async fn new(messages: u64) -> Self {
+    pub(crate) async fn new(messages: u64) -> Self {
         let state = BoardState::default();
         for number in 0..messages {
             state.publish(message(26_000_001 + number, "1010"));
@@ -333,7 +333,7 @@ impl Neighbour {
         Self { state, base, _server: server }
     }
 
-    fn ids(&self) -> BTreeSet<String> {
+    pub(crate) fn ids(&self) -> BTreeSet<String> {
         self.state.ids().into_iter().map(|id| format!("1010:{id}")).collect()
     }
 }
@@ -346,7 +346,7 @@ async fn serve(router: Router) -> (String, JoinSet<()>) {
     (base, server)
 }
 
-async fn ids(store: &Store, connector: &str) -> BTreeSet<String> {
+pub(crate) async fn ids(store: &Store, connector: &str) -> BTreeSet<String> {
     let entries = store.all_entries().await;
     entries.into_iter().filter(|entry| entry.connector == name(connector)).map(|entry| entry.external_id).collect()
 }

@@ -1,6 +1,7 @@
 //! `jiesu connector`: what the connectors are doing, whether their sources let us in, and their switches.
 
 mod change;
+mod reconcile;
 mod trial;
 
 use connectors::{contract::Cursor, entry::ConnectorName, registry::AdapterKind};
@@ -65,6 +66,8 @@ pub(crate) enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// 对账：来源现有与已入库是否相符，列出缺件 / what the source holds beside what was stored
+    Reconcile(reconcile::Arguments),
     /// 可用的适配器 / the adapters that there are
     Adapters,
     /// 适配器设置的 JSON Schema / JSON Schema of an adapter's settings
@@ -83,6 +86,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<Rep
         Command::Disable { name } => change::switch(global, &name, false).await,
         Command::Run { name } => change::request_run(global, &name).await,
         Command::Rewind { name, to, yes } => change::rewind(global, &name, to.as_deref(), yes).await,
+        Command::Reconcile(arguments) => reconcile::run(global, arguments).await,
         Command::Adapters => adapters(global),
         Command::Schema { adapter } => schema(&adapter),
     }
