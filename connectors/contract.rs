@@ -359,6 +359,15 @@ impl Mistake {
     }
 }
 
+/// One item of a file that a person hands over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandedOver {
+    /// Where one that cannot be read stands in the file, in words and without anything of its content: `"line 17"`.
+    pub place: Option<String>,
+    /// The item.
+    pub item: Item,
+}
+
 /// The settings of one adapter, and the way from them to its parts. Implemented by each adapter's `Settings`.
 pub trait Adapter: Send + Sync {
     /// Checks what types cannot, without I/O.
@@ -382,6 +391,21 @@ pub trait Adapter: Send + Sync {
     /// A configuration fault where the settings cannot work.
     fn gatherer(&self) -> Result<Option<Arc<dyn Gather>>, Fault> {
         Ok(None)
+    }
+
+    /// The items of a file that is handed over by hand, read as the adapter reads those of its source; `None` where the
+    /// adapter takes no files. Takes as long as the file is large: call it where waiting disturbs nobody.
+    ///
+    /// # Errors
+    /// A fault, with what to do, where the file cannot be read at all; one bad item is its own.
+    fn read_file(&self, name: &str, bytes: Bytes, limits: &Limits) -> Option<Result<Vec<HandedOver>, Fault>> {
+        let _ = (name, bytes, limits);
+        None
+    }
+
+    /// The largest file that [`Self::read_file`] reads, in bytes.
+    fn file_bytes(&self) -> u64 {
+        0
     }
 
     /// What an answer needs, where the channel has a way back and it is set up.
@@ -408,4 +432,15 @@ pub struct AdapterInfo {
     pub about: &'static str,
     /// JSON Schema of its settings.
     pub schema: Schema,
+}
+
+/// Ready settings of an adapter, as the registry tells of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PresetInfo {
+    /// The name that settings use.
+    pub name: &'static str,
+    /// What it reads, in one line.
+    pub about: &'static str,
+    /// The settings, as a table of the configuration file.
+    pub text: String,
 }

@@ -148,6 +148,8 @@ pub enum Remark {
         /// What is wrong, in words.
         what: String,
     },
+    /// The source shows the item no more: its author or the site has taken it down.
+    Withdrawn,
     /// Something was repaired to make the item readable.
     Mended {
         /// What was repaired, in words, without anything from the item.

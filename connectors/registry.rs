@@ -1,7 +1,7 @@
 //! The one list of adapters. To add one: its `mod`, its variant, and one arm in each match below; the compiler names
 //! whatever is forgotten.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{borrow::Cow, collections::BTreeSet, fmt, str::FromStr};
 
 use schemars::schema_for;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::{
     board, calls,
-    contract::{Adapter, AdapterInfo, Mistake},
-    files, inlet, mailbox, process, rest,
+    contract::{Adapter, AdapterInfo, Mistake, PresetInfo},
+    files, inlet, mailbox, mapping, process, rest,
     settings::{self, SettingsError, nearest},
 };
 
@@ -69,6 +69,7 @@ impl AdapterKind {
     /// # Errors
     /// Every mistake in the types and names of the settings.
     pub fn settings(self, value: &Value) -> Result<Box<dyn Adapter>, SettingsError> {
+        let value = &*self.whole(value);
         match self {
             Self::Mailbox => boxed::<mailbox::Settings>(value),
             Self::Board => boxed::<board::Settings>(value),
@@ -82,6 +83,7 @@ impl AdapterKind {
 
     /// Every mistake in the settings, by JSON pointer: in types and names, and in what they say.
     pub fn mistakes(self, value: &Value) -> Vec<Mistake> {
+        let value = &*self.whole(value);
         match self {
             Self::Mailbox => mistakes::<mailbox::Settings>(value),
             Self::Board => mistakes::<board::Settings>(value),
@@ -90,6 +92,23 @@ impl AdapterKind {
             Self::Process => mistakes::<process::Settings>(value),
             Self::Calls => mistakes::<calls::Settings>(value),
             Self::Rest => mistakes::<rest::Settings>(value),
+        }
+    }
+
+    /// The settings with those of a preset underneath, where they name one.
+    fn whole(self, value: &Value) -> Cow<'_, Value> {
+        match self {
+            Self::Board => board::expanded(value),
+            _ => Cow::Borrowed(value),
+        }
+    }
+
+    /// The ready settings that the adapter has.
+    pub fn presets(self) -> Vec<PresetInfo> {
+        match self {
+            Self::Board => board::Preset::ALL.map(board::Preset::info).into(),
+            Self::Files => mapping::Preset::EXPORTS.map(mapping::Preset::info).into(),
+            _ => Vec::new(),
         }
     }
 
@@ -109,6 +128,7 @@ impl AdapterKind {
 
     /// Where the settings refer to secrets, by JSON pointer.
     pub fn secrets(self, value: &Value) -> BTreeSet<String> {
+        let value = &*self.whole(value);
         match self {
             Self::Mailbox => settings::read_through::<mailbox::Settings>(value).secrets,
             Self::Board => settings::read_through::<board::Settings>(value).secrets,

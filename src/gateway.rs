@@ -496,6 +496,9 @@ fn api(parts: &Parts, stop: &CancellationToken) -> Result<Arc<Api>, GatewayError
     let config = &parts.config;
     Ok(Arc::new(Api {
         store: parts.store.clone(),
+        intake: parts.intake.clone(),
+        items: config.intake.limits,
+        uploads: http::upload_slots(),
         keyring: parts.keyring.clone(),
         clock: parts.clock.clone(),
         policy: http::delivery_policy(&config.queue),

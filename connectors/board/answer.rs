@@ -5,9 +5,10 @@ use encoding_rs::{Encoding, UTF_8};
 use serde_json::{Value, error::Category};
 
 use super::{
+    field::Expectation,
     fields,
     ready::Board,
-    settings::{DetailAnswer, Expectation, JsonDetail, JsonList, ListAnswer},
+    settings::{DetailAnswer, JsonDetail, JsonList, ListAnswer},
 };
 use crate::{fault::Fault, http::Answered};
 
@@ -108,15 +109,36 @@ fn after_charset(text: &str) -> Option<&'static Encoding> {
     Encoding::for_label(label.as_bytes())
 }
 
-fn json(text: &str, wrapped: bool) -> Result<Value, Fault> {
+/// An answer in JSON.
+///
+/// # Errors
+/// As for [`rows`].
+pub(super) fn document(board: &Board, answered: &Answered) -> Result<Value, Fault> {
+    json(&text(board, answered)?, None)
+}
+
+/// Which function wraps the document.
+#[derive(Debug, Clone, Copy)]
+enum Wrapped<'name> {
+    /// Any.
+    Some,
+    /// This one.
+    By(&'name str),
+}
+
+fn json(text: &str, wrapped: Option<Wrapped<'_>>) -> Result<Value, Fault> {
     let mut document = text.trim_start_matches('\u{feff}').trim();
     if document.starts_with('<') {
         return Err(layout_changed("the board answered with a page of HTML where JSON was expected"));
     }
-    if wrapped {
-        let inner = document.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')'));
+    if let Some(wrapped) = wrapped {
+        let inner = document.split_once('(').filter(|(before, _)| match wrapped {
+            Wrapped::Some => true,
+            Wrapped::By(name) => before.trim() == name,
+        });
+        let inner = inner.and_then(|(_, rest)| rest.rsplit_once(')'));
         document =
-            inner.map(|(inner, _)| inner).ok_or_else(|| layout_changed("the answer is not wrapped in a call"))?;
+            inner.map(|(inner, _)| inner).ok_or_else(|| layout_changed("the answer is not wrapped in the call"))?;
     }
     serde_json::from_str(document).map_err(|error| match error.classify() {
         Category::Eof => Fault::transient("the board's answer breaks off in the middle"),
@@ -124,7 +146,11 @@ fn json(text: &str, wrapped: bool) -> Result<Value, Fault> {
     })
 }
 
-fn envelope(
+/// Whether an envelope says what it must.
+///
+/// # Errors
+/// A transient fault where the source is busy, else a permanent one; the source's own words are quoted.
+pub(super) fn envelope(
     document: &Value,
     success: &[Expectation],
     busy: Option<&Expectation>,
@@ -150,7 +176,11 @@ fn quoted(text: &str) -> String {
 }
 
 fn json_rows(list: &JsonList, text: &str) -> Result<Vec<Part>, Fault> {
-    let document = json(text, list.wrapped)?;
+    let wrapped = match &list.callback {
+        Some(name) => Some(Wrapped::By(name)),
+        None => list.wrapped.then_some(Wrapped::Some),
+    };
+    let document = json(text, wrapped)?;
     envelope(&document, &list.success, list.busy.as_ref(), list.message.as_ref())?;
     let proved_empty = list.empty.as_ref().map(|empty| empty.holds(&document));
     match document.pointer(&list.items) {
@@ -163,7 +193,7 @@ fn json_rows(list: &JsonList, text: &str) -> Result<Vec<Part>, Fault> {
 }
 
 fn json_page(detail: &JsonDetail, text: &str) -> Result<Page, Fault> {
-    let document = json(text, false)?;
+    let document = json(text, None)?;
     if detail.gone.as_ref().is_some_and(|gone| gone.holds(&document)) {
         return Ok(Page::Gone);
     }

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::{
     answer::Part,
+    field::Name,
     fields::{self, Values},
     ready::Board,
-    settings::Name,
 };
 use crate::{
     complaint::{Complaint, Petitioner, Stamp},
@@ -40,7 +40,14 @@ pub(super) struct Document {
     /// The item's own page could not be had, and the row is all there is.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) row_only: bool,
+    /// The item is gone from the board: its id there, and nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) withdrawn: Option<String>,
 }
+
+/// What stands for the text of an item that its board shows no more; people read it.
+const WITHDRAWN: &str = "该留言已不在留言板上（本人撤回或被网站删除），此前收到的内容不变。\n\
+The board no longer shows this message: its author or the site has taken it down. What was received before stands.";
 
 impl Document {
     pub(super) fn new(board: &str, row: &Part) -> Self {
@@ -50,6 +57,11 @@ impl Document {
             Part::Html(row) => document.list_html = Some(row.clone()),
         }
         document
+    }
+
+    /// What is left of an item that is gone.
+    pub(super) fn withdrawn(board: &str, id: &str) -> Self {
+        Self { board: board.to_owned(), withdrawn: Some(id.to_owned()), ..Self::default() }
     }
 
     pub(super) fn add_page(&mut self, page: Part) {
@@ -97,15 +109,17 @@ pub(super) fn is_cut(body: Option<&str>) -> bool {
 
 /// What the gateway calls the item. Boards number their items each for itself, so the board is part of it.
 pub(super) fn external_id(board: &str, values: &Values) -> ExternalId {
-    match values.get(Name::Id) {
-        Some(id) if board.is_empty() => ExternalId::new(id),
-        Some(id) => ExternalId::new(&format!("{board}:{id}")),
-        None => {
-            let parts = [Name::Subject, Name::Body, Name::MadeAt, Name::Account]
-                .map(|name| values.get(name).unwrap_or_default().as_bytes());
-            ExternalId::of_content(&[board.as_bytes(), parts[0], parts[1], parts[2], parts[3]])
-        }
+    if let Some(id) = values.get(Name::Id) {
+        return named(board, id);
     }
+    let parts = [Name::Subject, Name::Body, Name::MadeAt, Name::Account]
+        .map(|name| values.get(name).unwrap_or_default().as_bytes());
+    ExternalId::of_content(&[board.as_bytes(), parts[0], parts[1], parts[2], parts[3]])
+}
+
+/// What the gateway calls the item of a board that has this id there.
+pub(super) fn named(board: &str, id: &str) -> ExternalId {
+    if board.is_empty() { ExternalId::new(id) } else { ExternalId::new(&format!("{board}:{id}")) }
 }
 
 /// Which state of the item this is: an edit, a new state or an answer makes a new one, a click count does not.
@@ -125,6 +139,13 @@ impl Normalise for Normaliser {
     fn normalise(&self, entry: &RawEntry, received_at: Timestamp) -> Result<Complaint, Unreadable> {
         let document: Document = serde_json::from_slice(&entry.raw)
             .map_err(|error| Unreadable(format!("the entry is no document of a message board: {error}")))?;
+        if document.withdrawn.is_some() {
+            return Ok(Complaint {
+                body: WITHDRAWN.to_owned(),
+                remarks: vec![Remark::Withdrawn],
+                ..Complaint::default()
+            });
+        }
         let values = document.values(&self.board).map_err(Unreadable)?;
         complaint(&self.board, &document, values, received_at)
     }

@@ -7,7 +7,7 @@ use regex::Regex;
 use scraper::{ElementRef, Html, Selector};
 use serde_json::Value;
 
-use super::settings::{Expectation, Field, Fields, Name};
+use super::field::{Expectation, Field, Fields, Name};
 use crate::{
     entry::Remark,
     html::{Bounds, nesting, to_text},

@@ -6,9 +6,11 @@ use scraper::Selector;
 use serde_json::Value;
 
 use super::{
+    field::{Expectation, Name},
     fields::{self, From, Ready},
     request,
-    settings::{DetailAnswer, Expectation, ListAnswer, Name, Order, OrderedBy, Paging, Request, Settings},
+    settings::{DetailAnswer, ListAnswer, Order, OrderedBy, Paging, Request, Settings},
+    sign::SIGNED,
 };
 use crate::{contract::Mistake, times};
 
@@ -67,8 +69,8 @@ impl Finder {
         }
     }
 
-    fn success(&mut self, pointer: &str, success: &[Expectation]) {
-        if success.is_empty() {
+    fn success(&mut self, pointer: &str, success: &[Expectation], proved: bool) {
+        if success.is_empty() && !proved {
             self.add(pointer, "name at least one thing that proves the answer: without it an error reads as no news");
         }
         for (index, expectation) in success.iter().enumerate() {
@@ -76,7 +78,7 @@ impl Finder {
         }
     }
 
-    fn fields(&mut self, pointer: &str, fields: &super::settings::Fields, from: From) -> Ready {
+    fn fields(&mut self, pointer: &str, fields: &super::field::Fields, from: From) -> Ready {
         let (ready, mistakes) = fields::compile(fields, from);
         for (name, message) in mistakes {
             self.add(format!("{pointer}/{}", word(name)), message);
@@ -102,6 +104,8 @@ pub(super) fn ready(settings: &Settings) -> Result<Board, Vec<Mistake>> {
     let base = base(settings, &mut finder);
     numbers(settings, &mut finder);
     requests(settings, &mut finder);
+    sign(settings, &mut finder);
+    reply(settings, &mut finder);
     order(settings, &mut finder);
     let encoding = settings.encoding.as_ref().and_then(|label| {
         let encoding = Encoding::for_label(label.as_bytes());
@@ -164,7 +168,10 @@ fn numbers(settings: &Settings, finder: &mut Finder) {
             finder.add(format!("/boards/{index}"), "this board is named twice");
         }
     }
-    if let Some(revisit) = settings.revisit {
+    if let Some(revisit) = &settings.revisit {
+        if !(1..=3_650).contains(&revisit.open_days) {
+            finder.add("/revisit/open_days", "must be 1 to 3650");
+        }
         if revisit.every_minutes == 0 || revisit.items == 0 {
             finder.add("/revisit", "every_minutes and items must be at least 1");
         }
@@ -174,24 +181,29 @@ fn numbers(settings: &Settings, finder: &mut Finder) {
     }
 }
 
+/// Placeholders that every request may use.
+const EVERYWHERE: [&str; 5] = ["board", "time", "time_ms", "nonce", "signature"];
+
 fn requests(settings: &Settings, finder: &mut Finder) {
     for (pointer, template) in &settings.headers {
-        placeholders(settings, &format!("/headers/{pointer}"), template, &["board"], finder);
+        placeholders(settings, &format!("/headers/{pointer}"), template, &[], finder);
     }
-    request(settings, "/list/request", &settings.list.request, &["board", "page", "last", "size"], finder);
-    let turns = |name: &str| {
-        let request = serde_json::to_string(&settings.list.request).unwrap_or_default();
-        request.contains(&format!("{{{name}}}")) || request.contains(&format!("{{{name}:number}}"))
-    };
+    request(settings, "/list/request", &settings.list.request, &["page", "last", "size"], finder);
+    let turns = |name: &str| request::says(&settings.list.request, name);
     let needed = match settings.paging {
-        Paging::Page { .. } => "page",
-        Paging::LastId { .. } => "last",
+        Paging::Page { .. } => Some("page"),
+        Paging::LastId { .. } => Some("last"),
+        Paging::Single => None,
     };
-    if !turns(needed) {
+    if let Some(needed) = needed.filter(|needed| !turns(needed)) {
         finder.add("/list/request", format!("the request never says {{{needed}}}, so pages cannot be turned"));
     }
+    let unnamed = settings.boards.iter().all(String::is_empty);
     if settings.boards.len() > 1 && !turns("board") {
         finder.add("/list/request", "there are several boards, and the request never says {board}");
+    }
+    if unnamed && turns("board") {
+        finder.add("/boards", "the request says {board}: name the boards as the source numbers them");
     }
     if let Some(detail) = &settings.detail {
         if detail.request.path == "{link}" {
@@ -199,8 +211,65 @@ fn requests(settings: &Settings, finder: &mut Finder) {
                 finder.add("/list/fields", "the detail is asked for by {link}, so the field link is needed");
             }
         } else {
-            request(settings, "/detail/request", &detail.request, &["board", "id"], finder);
+            request(settings, "/detail/request", &detail.request, &["id"], finder);
         }
+    }
+    for (pointer, template) in &settings.list.verify {
+        let place = "/list/verify";
+        finder.pointer_form(place, pointer);
+        placeholders(settings, place, template, &[], finder);
+        if matches!(settings.list.answer, ListAnswer::Html(_)) {
+            finder.add(place, "is for lists in JSON");
+        }
+    }
+}
+
+fn sign(settings: &Settings, finder: &mut Finder) {
+    let requests = [Some(&settings.list.request), settings.detail.as_ref().map(|detail| &detail.request)];
+    let reply = settings.reply.as_ref().map(|reply| &reply.request);
+    let asks = requests.into_iter().chain([reply]).flatten().any(|request| request::says(request, "signature"));
+    let heads = settings.headers.values().any(|header| header.contains("{signature}"));
+    let Some(sign) = &settings.sign else {
+        if asks || heads {
+            finder.add("/sign", "a request says {signature}: write down how the operator asks for it to be made");
+        }
+        return;
+    };
+    if !asks && !heads {
+        finder.add("/sign", "no request says {signature}, so the signature would go nowhere");
+    }
+    match &sign.key {
+        Some(key) if !settings.secrets.contains_key(key) => {
+            finder.add("/sign/key", format!("the secret {key:?} is not named under secrets"));
+        }
+        Some(_) if !sign.digest.is_keyed() => {
+            finder.add("/sign/key", "this digest takes no key; put {secret.NAME} into the text");
+        }
+        None if sign.digest.is_keyed() => finder.add("/sign/key", "this digest takes a key: name one of the secrets"),
+        _ => {}
+    }
+    for name in request::placeholders(&sign.text) {
+        if name.starts_with("secret.") {
+            secret(settings, "/sign/text", &name, finder);
+        } else if !SIGNED.contains(&name.as_str()) && !name.starts_with("param.") {
+            let known = SIGNED.join(", ");
+            finder.add(
+                "/sign/text",
+                format!("{{{name}}} stands for nothing here; known are {known}, param.NAME, secret.NAME"),
+            );
+        }
+    }
+}
+
+fn reply(settings: &Settings, finder: &mut Finder) {
+    let Some(reply) = &settings.reply else { return };
+    request(settings, "/reply/request", &reply.request, &["id", "subject", "text"], finder);
+    if !request::says(&reply.request, "text") && !request::says(&reply.request, "text:json") {
+        finder.add("/reply/request", "the request never says {text}, so nothing would be answered");
+    }
+    finder.success("/reply/success", &reply.success, false);
+    for (pointer, expectation) in [("repeat", &reply.repeat), ("gone", &reply.gone), ("busy", &reply.busy)] {
+        finder.expectation(&format!("/reply/{pointer}"), expectation.as_ref());
     }
 }
 
@@ -226,8 +295,12 @@ fn placeholders(settings: &Settings, pointer: &str, template: &str, known: &[&st
     for name in request::placeholders(template) {
         if name.starts_with("secret.") {
             secret(settings, pointer, &name, finder);
-        } else if name.bytes().all(|byte| byte.is_ascii_lowercase()) && !known.contains(&name.as_str()) {
-            finder.add(pointer, format!("{{{name}}} stands for nothing here; known are {}", known.join(", ")));
+        } else if name.bytes().all(|byte| byte.is_ascii_lowercase())
+            && !known.contains(&name.as_str())
+            && !EVERYWHERE.contains(&name.as_str())
+        {
+            let known = [known, &EVERYWHERE].concat().join(", ");
+            finder.add(pointer, format!("{{{name}}} stands for nothing here; known are {known}"));
         }
     }
 }
@@ -246,7 +319,7 @@ fn order(settings: &Settings, finder: &mut Finder) {
     if settings.ordered_by == OrderedBy::Time && !settings.list.fields.contains_key(&Name::MadeAt) {
         finder.add("/list/fields", "the list is ordered by time, so the field made_at is needed");
     }
-    let body_in = |fields: &super::settings::Fields| fields.contains_key(&Name::Body);
+    let body_in = |fields: &super::field::Fields| fields.contains_key(&Name::Body);
     if !body_in(&settings.list.fields) && !settings.detail.as_ref().is_some_and(|detail| body_in(&detail.fields)) {
         finder.add("/list/fields", "the field body is needed, here or in the detail");
     }
@@ -259,7 +332,7 @@ fn list(settings: &Settings, finder: &mut Finder) -> (Ready, Option<ListSelector
     match &settings.list.answer {
         ListAnswer::Json(json) => {
             finder.pointer_form("/list/answer/items", &json.items);
-            finder.success("/list/answer/success", &json.success);
+            finder.success("/list/answer/success", &json.success, json.callback.is_some());
             finder.expectation("/list/answer/empty", json.empty.as_ref());
             finder.expectation("/list/answer/busy", json.busy.as_ref());
             (finder.fields("/list/fields", &settings.list.fields, From::Json), None)
@@ -278,7 +351,7 @@ fn detail(settings: &Settings, finder: &mut Finder) -> (Ready, Option<DetailSele
     let Some(detail) = &settings.detail else { return (Ready::new(), None) };
     match &detail.answer {
         DetailAnswer::Json(json) => {
-            finder.success("/detail/answer/success", &json.success);
+            finder.success("/detail/answer/success", &json.success, false);
             finder.expectation("/detail/answer/gone", json.gone.as_ref());
             finder.expectation("/detail/answer/busy", json.busy.as_ref());
             (finder.fields("/detail/fields", &detail.fields, From::Json), None)

@@ -1,6 +1,8 @@
 //! Turns a request's templates into a request. Values that come from items are encoded for the place they stand in, are
 //! never looked through for placeholders again, and never lead to another host.
 
+use std::borrow::Cow;
+
 use reqwest::{RequestBuilder, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -11,17 +13,18 @@ use crate::{fault::Fault, http::Http};
 /// What placeholders stand for.
 #[derive(Default)]
 pub(crate) struct Vars<'call> {
-    pub(crate) plain: Vec<(&'static str, String)>,
+    pub(crate) plain: Vec<(Cow<'static, str>, String)>,
     pub(crate) secrets: &'call [(String, SecretString)],
 }
 
 impl Vars<'_> {
     /// Lets a placeholder stand for a value.
-    pub(crate) fn put(&mut self, name: &'static str, value: String) {
-        self.plain.push((name, value));
+    pub(crate) fn put(&mut self, name: impl Into<Cow<'static, str>>, value: String) {
+        self.plain.push((name.into(), value));
     }
 
-    fn value(&self, name: &str) -> Option<&str> {
+    /// What a placeholder stands for.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
         if let Some(secret) = name.strip_prefix("secret.") {
             let (_, value) = self.secrets.iter().find(|(known, _)| known == secret)?;
             return Some(value.expose_secret());
@@ -37,6 +40,8 @@ impl Vars<'_> {
             filled.push_str(before);
             if let Some(value) = self.value(name) {
                 filled.push_str(&encode(value));
+            } else if let Some(value) = name.strip_suffix(":json").and_then(|name| self.value(name)) {
+                filled.push_str(&encode(&inside_json(value)));
             } else {
                 filled.extend(["{", name, "}"]);
             }
@@ -46,7 +51,8 @@ impl Vars<'_> {
         filled
     }
 
-    fn fill_json(&self, template: &Value) -> Value {
+    /// The document with every known placeholder in its texts replaced.
+    pub(crate) fn fill_json(&self, template: &Value) -> Value {
         match template {
             Value::String(text) => self.number(text).unwrap_or_else(|| Value::String(self.fill(text, str::to_owned))),
             Value::Array(values) => values.iter().map(|value| self.fill_json(value)).collect(),
@@ -59,6 +65,12 @@ impl Vars<'_> {
         let name = template.strip_prefix('{')?.strip_suffix(":number}")?;
         self.value(name)?.parse::<i64>().ok().map(Value::from)
     }
+}
+
+/// A text as it stands between the quotes of JSON.
+fn inside_json(text: &str) -> String {
+    let quoted = Value::from(text).to_string();
+    quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
 }
 
 /// The next thing in braces that looks like a placeholder, with the text before and after it.
@@ -101,6 +113,12 @@ fn percent(text: &str) -> String {
         }
         encoded
     })
+}
+
+/// Whether any of the request's texts says the placeholder.
+pub(crate) fn says(request: &Request, name: &str) -> bool {
+    let texts = serde_json::to_string(request).unwrap_or_default();
+    texts.contains(&format!("{{{name}}}")) || texts.contains(&format!("{{{name}:number}}"))
 }
 
 /// The address of a request below `base`, with its query. `None` where it would lead to another scheme, host or port.
@@ -172,15 +190,22 @@ mod tests {
     use super::*;
 
     fn vars() -> Vars<'static> {
-        Vars { plain: vec![("page", "3".to_owned()), ("id", "a/../{page}?x=1".to_owned())], secrets: &[] }
+        let mut vars = Vars::default();
+        vars.put("page", "3".to_owned());
+        vars.put("id", "a/../{page}?x=1".to_owned());
+        vars
     }
 
     #[test]
     fn placeholders_are_filled_once_and_braces_kept() {
         let filled = vars().fill(r#"{"page":{page},"id":"{id}","x":{unknown}}"#, str::to_owned);
         assert_eq!(filled, r#"{"page":3,"id":"a/../{page}?x=1","x":{unknown}}"#);
+        let mut vars = vars();
+        vars.put("text", "他说\"已修好\"\n谢谢".to_owned());
+        let inner = vars.fill(r#"{"content":"{text:json}"}"#, str::to_owned);
+        assert_eq!(serde_json::from_str::<Value>(&inner).unwrap(), json!({"content": "他说\"已修好\"\n谢谢"}));
         let body = json!({"page": "{page:number}", "list": ["{page}", "{x:number}"]});
-        assert_eq!(vars().fill_json(&body), json!({"page": 3, "list": ["3", "{x:number}"]}));
+        assert_eq!(vars.fill_json(&body), json!({"page": 3, "list": ["3", "{x:number}"]}));
     }
 
     #[test]

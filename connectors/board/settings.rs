@@ -2,16 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{
+    field::{Expectation, Fields},
+    presets::Preset,
+    reply::Reply,
+    sign::{Robots, Sign},
+};
 use crate::{secret::SecretRef, times::TimeFormat};
 
 /// Settings of a message board.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// Ready settings to start from; what is set beside it takes its place, field by field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
     /// Address that every path is resolved against, such as `https://board.example/`. Nothing outside its scheme, host
     /// and port is ever asked, whatever an item links to.
     pub base: String,
@@ -25,11 +34,20 @@ pub struct Settings {
     /// Secrets, by the name under which placeholders call them: `{secret.token}`.
     #[serde(default)]
     pub secrets: BTreeMap<String, SecretRef>,
+    /// How requests are signed, where the operator asks for it; the result goes where a request says `{signature}`.
+    #[serde(default)]
+    pub sign: Option<Sign>,
+    /// Whether the site's `robots.txt` is kept to.
+    #[serde(default)]
+    pub robots: Robots,
     /// How the list of items is asked for and read.
     pub list: List,
     /// How an item's own page is asked for and read; leave it out where the list tells everything.
     #[serde(default)]
     pub detail: Option<Detail>,
+    /// How an answer is put on the board through its operator's interface; leave it out where there is none.
+    #[serde(default)]
+    pub reply: Option<Reply>,
     /// The forms in which the source tells times, tried in this order.
     #[serde(default = "TimeFormat::common")]
     pub times: Vec<TimeFormat>,
@@ -100,6 +118,10 @@ pub struct List {
     pub answer: ListAnswer,
     /// Where a row tells what. `id` is needed.
     pub fields: Fields,
+    /// What the rows must say for the request to have been kept, by JSON pointer: some boards ignore a filter that they do
+    /// not know and give everything. `{board}` may be used.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub verify: BTreeMap<String, String>,
 }
 
 /// How an item's own page is asked for and read.
@@ -176,6 +198,7 @@ pub struct JsonList {
     /// JSON pointer to the array of rows.
     pub items: String,
     /// What must hold for the answer to be the list; at least one. Where it holds, an empty array proves an empty list.
+    #[serde(default)]
     pub success: Vec<Expectation>,
     /// What must hold, besides, for a list without rows to count as empty; needed where the array itself is missing then.
     #[serde(default)]
@@ -189,6 +212,9 @@ pub struct JsonList {
     /// Whether the document is wrapped in a function call (JSONP).
     #[serde(default)]
     pub wrapped: bool,
+    /// The name of that function; an answer that calls it is the list, so `success` may be empty then.
+    #[serde(default)]
+    pub callback: Option<String>,
 }
 
 /// A list in HTML.
@@ -242,175 +268,6 @@ pub struct HtmlDetail {
     pub gone: Option<String>,
 }
 
-/// A place in a JSON document and the values that it may have.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Expectation {
-    /// JSON pointer.
-    pub at: String,
-    /// The values; `200` and `"200"` are told apart. A missing place counts as `null`.
-    pub any_of: Vec<Value>,
-}
-
-impl Expectation {
-    /// Whether the document has one of the values at the place.
-    pub fn holds(&self, document: &Value) -> bool {
-        self.any_of.contains(document.pointer(&self.at).unwrap_or(&Value::Null))
-    }
-}
-
-/// What a source may tell of an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Name {
-    /// The source's own id of the item.
-    Id,
-    /// Link to the item's own page.
-    Link,
-    /// Title.
-    Subject,
-    /// What happened.
-    Body,
-    /// What is asked for.
-    Request,
-    /// When it was made.
-    MadeAt,
-    /// When the matter happened, as told.
-    Occurred,
-    /// Where it happened.
-    Place,
-    /// Who is involved.
-    Parties,
-    /// The source's own label for the kind of request.
-    Label,
-    /// Petitioner's name.
-    Name,
-    /// Petitioner's account on the board.
-    Account,
-    /// Petitioner's telephone.
-    Phone,
-    /// Petitioner's e-mail address.
-    Email,
-    /// Petitioner's address.
-    Address,
-    /// Petitioner's network address.
-    Ip,
-    /// Petitioning organisation.
-    Organisation,
-    /// Its unified social credit code.
-    OrganisationCode,
-    /// How far the source says the item has come: a change of it is a new revision.
-    State,
-    /// Official answer: a change of it is a new revision.
-    Reply,
-}
-
-/// Where each thing is told.
-pub type Fields = BTreeMap<Name, Field>;
-
-/// Where one thing is told: the JSON pointer or the CSS selector alone as a text, or a table with more.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Field {
-    /// JSON pointer or CSS selector, below the row or the page; an empty one means all of it.
-    pub at: String,
-    /// HTML: take this attribute instead of the text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attribute: Option<String>,
-    /// HTML tables: the text of the cell before the value. Rows come and go; their labels stay.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub row: Option<String>,
-    /// JSON: `at` is an array, and this pointer leads from each element to its value; they are joined by line breaks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub each: Option<String>,
-    /// JSON, with `each`: takes only the elements for which this holds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub only: Option<Expectation>,
-    /// Regular expression; its first group, or all of it, is the value.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pattern: Option<String>,
-    /// JSON: the value is HTML.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub markup: bool,
-}
-
-impl From<&str> for Field {
-    fn from(at: &str) -> Self {
-        Self { at: at.to_owned(), ..Self::default() }
-    }
-}
-
-/// A field as a table; apart from [`Field`] because a text stands for a table with `at` alone.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct FieldTable {
-    /// JSON pointer or CSS selector, below the row or the page; an empty one means all of it.
-    #[serde(default)]
-    at: String,
-    /// HTML: take this attribute instead of the text.
-    #[serde(default)]
-    attribute: Option<String>,
-    /// HTML tables: the text of the cell before the value.
-    #[serde(default)]
-    row: Option<String>,
-    /// JSON: `at` is an array, and this pointer leads from each element to its value.
-    #[serde(default)]
-    each: Option<String>,
-    /// JSON, with `each`: takes only the elements for which this holds.
-    #[serde(default)]
-    only: Option<Expectation>,
-    /// Regular expression; its first group, or all of it, is the value.
-    #[serde(default)]
-    pattern: Option<String>,
-    /// JSON: the value is HTML.
-    #[serde(default)]
-    markup: bool,
-}
-
-impl From<FieldTable> for Field {
-    fn from(table: FieldTable) -> Self {
-        let FieldTable { at, attribute, row, each, only, pattern, markup } = table;
-        Self { at, attribute, row, each, only, pattern, markup }
-    }
-}
-
-impl<'de> Deserialize<'de> for Field {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-
-        impl<'de> de::Visitor<'de> for Either {
-            type Value = Field;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("a JSON pointer or CSS selector, or a table with at, attribute, row, each, …")
-            }
-
-            fn visit_str<E: de::Error>(self, at: &str) -> Result<Field, E> {
-                Ok(Field::from(at))
-            }
-
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Field, A::Error> {
-                FieldTable::deserialize(de::value::MapAccessDeserializer::new(map)).map(Field::from)
-            }
-        }
-
-        deserializer.deserialize_any(Either)
-    }
-}
-
-impl JsonSchema for Field {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Field".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let table = generator.subschema_for::<FieldTable>();
-        schemars::json_schema!({
-            "description": "Where one thing is told: a JSON pointer or a CSS selector, or a table with more.",
-            "anyOf": [{ "type": "string" }, table],
-        })
-    }
-}
-
 /// How the list is ordered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -447,6 +304,9 @@ pub enum Paging {
         /// What stands for it before the first page.
         first: String,
     },
+    /// Not at all: the newest items are all that is shown. What scrolls out between two looks cannot be had; a page that
+    /// knows nothing of the one before is told as a gap.
+    Single,
 }
 
 impl Default for Paging {
@@ -469,11 +329,22 @@ pub enum BeyondEnd {
 }
 
 /// A second look at items already taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Revisit {
     /// Minutes between two looks, at least 1.
     pub every_minutes: u32,
     /// How many items already taken are looked at, at least 1.
     pub items: u32,
+    /// The values of `state` that an item has once it is settled. Where they are named, an item in any other state is open:
+    /// each look goes down to the oldest open one, and one that is gone from the board is taken as withdrawn.
+    #[serde(default)]
+    pub closed: Vec<String>,
+    /// Days for which an open item is looked at again, 1 to 3650; 90 unless set.
+    #[serde(default = "open_days")]
+    pub open_days: u32,
+}
+
+fn open_days() -> u32 {
+    90
 }

@@ -16,7 +16,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::settings::{BeyondEnd, Order, Paging, Revisit, Settings};
+use super::{
+    settings::{BeyondEnd, Order, Paging, Revisit, Settings},
+    watch::Watch,
+};
 use crate::{entry::digest_hex, fault::Fault};
 
 /// Rows kept in a mark. Where more than these share one time, all of them are read again until newer ones come.
@@ -48,7 +51,7 @@ impl From<&Settings> for Plan {
             max_pages: settings.max_pages.max(1),
             second_pass: settings.second_pass,
             beyond_end: settings.beyond_end,
-            revisit: settings.revisit,
+            revisit: settings.revisit.clone(),
         }
     }
 }
@@ -57,8 +60,12 @@ impl Plan {
     fn first_page(&self) -> u32 {
         match self.paging {
             Paging::Page { first } => first,
-            Paging::LastId { .. } => 1,
+            Paging::LastId { .. } | Paging::Single => 1,
         }
+    }
+
+    fn single(&self) -> bool {
+        self.paging == Paging::Single
     }
 
     fn numbered(&self) -> bool {
@@ -73,6 +80,8 @@ pub(super) struct RowKey {
     pub(super) id: Option<String>,
     /// By what the list is ordered; `None` where the row does not tell.
     pub(super) key: Option<i64>,
+    /// Whether it is still open; `None` where that is not known or does not matter.
+    pub(super) open: Option<bool>,
 }
 
 /// The cursor: where every board was left off.
@@ -101,6 +110,10 @@ pub(super) struct Board {
     settled: Option<u32>,
     /// Ascending numbered pages: the last page that held rows.
     highest: Option<u32>,
+    /// Items that are still open.
+    pub(super) watch: Watch,
+    /// Looks at a list without pages that knew nothing of the look before: items may have been missed in between.
+    pub(super) gaps: u32,
 }
 
 /// The newest rows seen, at most [`KEPT`] of them.
@@ -153,6 +166,16 @@ struct Sweep {
     /// Digest of the ids of the page before, and how often it has come again.
     shape: String,
     same: u32,
+    /// Whether items already taken are looked at again, when that began, and the open ones among them that were seen.
+    #[serde(default)]
+    looks: bool,
+    #[serde(default)]
+    began: i64,
+    #[serde(default)]
+    seen: BTreeSet<String>,
+    /// Whether any row was known.
+    #[serde(default)]
+    met: bool,
 }
 
 /// What to ask the source for.
@@ -180,8 +203,13 @@ impl Board {
     }
 
     /// Whether the sweep under way looks again at items already taken.
-    pub(super) fn revisits(&self, plan: &Plan) -> bool {
-        self.sweep.as_ref().is_some_and(|sweep| sweep.need > plan.overlap)
+    pub(super) fn revisits(&self) -> bool {
+        self.sweep.as_ref().is_some_and(|sweep| sweep.looks)
+    }
+
+    /// Whether the sweep under way looks again at an item whatever its state, because it is among the newest.
+    pub(super) fn is_recent(&self) -> bool {
+        self.sweep.as_ref().is_some_and(|sweep| sweep.looks && sweep.run < sweep.need)
     }
 
     /// Whether the next page to be read is the first of a sweep.
@@ -199,13 +227,15 @@ impl Board {
         if let Some(sweep) = &self.sweep {
             return Ask { page: sweep.page, last: sweep.last.clone() };
         }
-        let mut need = plan.overlap;
-        if let Some(revisit) = plan.revisit
+        let (mut need, mut looks) = (plan.overlap, false);
+        if let Some(revisit) = &plan.revisit
             && !self.mark.0.is_empty()
             && self.revisit_is_due(revisit, now)
         {
             need = need.max(revisit.items);
+            looks = true;
             self.revisited_at = Some(now);
+            self.watch.forget(now.as_second() - i64::from(revisit.open_days) * 86_400);
         }
         let (page, last) = self.start(plan);
         self.sweep = Some(Sweep {
@@ -223,11 +253,15 @@ impl Board {
             exists: self.highest.unwrap_or(page),
             shape: String::new(),
             same: 0,
+            looks,
+            began: now.as_second(),
+            seen: BTreeSet::new(),
+            met: false,
         });
         Ask { page, last }
     }
 
-    fn revisit_is_due(&self, revisit: Revisit, now: Timestamp) -> bool {
+    fn revisit_is_due(&self, revisit: &Revisit, now: Timestamp) -> bool {
         let every = SignedDuration::from_mins(i64::from(revisit.every_minutes));
         self.revisited_at.is_none_or(|then| then > now || now.duration_since(then) >= every)
     }
@@ -235,7 +269,7 @@ impl Board {
     fn start(&self, plan: &Plan) -> (u32, String) {
         let first = match &plan.paging {
             Paging::LastId { first } => first.clone(),
-            Paging::Page { .. } => String::new(),
+            Paging::Page { .. } | Paging::Single => String::new(),
         };
         if plan.order == Order::Descending {
             return (plan.first_page(), first);
@@ -261,11 +295,16 @@ impl Board {
         for row in rows.get(from..to).unwrap_or_default() {
             if self.knows(row) {
                 sweep.run = sweep.run.saturating_add(1);
+                sweep.met = true;
             } else if row.key.is_some() {
                 sweep.run = 0;
             }
             if let (Some(key), Some(id)) = (row.key, &row.id) {
                 sweep.top.raise([(key, id.clone())]);
+                self.watch.note(id, key, row.open, sweep.began);
+                if self.watch.has(id) {
+                    sweep.seen.insert(id.clone());
+                }
             }
             if let (Order::Ascending, Some(id)) = (plan.order, &row.id) {
                 self.tail.retain(|known| known != id);
@@ -290,8 +329,9 @@ impl Board {
     fn turn_page(&mut self, plan: &Plan, mut sweep: Sweep, rows: &[RowKey], at_end: bool) -> Result<Progress, Fault> {
         let known_first = rows.iter().find(|row| row.key.is_some()).is_some_and(|row| self.knows(row));
         let going_back = sweep.back && !known_first && sweep.page > plan.first_page();
+        let low = frontier(rows);
         let ended = match plan.order {
-            Order::Descending => at_end || sweep.run >= sweep.need,
+            Order::Descending => at_end || sweep.run >= sweep.need && !(sweep.looks && self.watch.reaches_below(low)),
             Order::Ascending => at_end && !going_back,
         };
         if plan.order == Order::Ascending && plan.numbered() && !rows.is_empty() {
@@ -320,6 +360,14 @@ impl Board {
             sweep.shape.clear();
             return Ok(self.pending(plan, sweep));
         }
+        if plan.single() && !sweep.met && !self.mark.0.is_empty() && !rows.is_empty() {
+            self.gaps = self.gaps.saturating_add(1);
+        }
+        if sweep.looks {
+            // What a list without pages no longer shows has scrolled out of it, which says nothing.
+            let down_to = if at_end && !plan.single() { None } else { low.or(Some(i64::MAX)) };
+            self.watch.missed(&sweep.seen, down_to);
+        }
         self.mark.raise(sweep.top.0);
         Ok(Progress::Ended)
     }
@@ -340,9 +388,16 @@ pub(super) fn may_stop_before(rows: &[RowKey], to: usize) -> bool {
     rows.iter().filter(|row| row.id.as_ref() == Some(id)).count() == 1
 }
 
+/// How far down a page has come: the middle of its keys, because pinned and late rows stand out of order.
+fn frontier(rows: &[RowKey]) -> Option<i64> {
+    let mut keys: Vec<i64> = rows.iter().filter_map(|row| row.key).collect();
+    keys.sort_unstable();
+    keys.get(keys.len() / 2).copied()
+}
+
 /// Whether the page lies at or beyond the end of the list.
 fn at_end(plan: &Plan, sweep: &mut Sweep, rows: &[RowKey]) -> Result<bool, Fault> {
-    if rows.is_empty() {
+    if rows.is_empty() || plan.single() {
         return Ok(true);
     }
     let ids: Vec<&[u8]> = rows.iter().map(|row| row.id.as_deref().unwrap_or_default().as_bytes()).collect();

@@ -43,13 +43,14 @@ impl Source {
 
     fn page(&self, plan: &Plan, ask: &Ask) -> Vec<RowKey> {
         let size = plan.size as usize;
-        let row = |(key, id): &(i64, String)| RowKey { id: Some(id.clone()), key: Some(*key) };
+        let row = |(key, id): &(i64, String)| RowKey { id: Some(id.clone()), key: Some(*key), open: None };
         let last: i64 = ask.last.parse().unwrap_or(0);
         let ordered: Box<dyn Iterator<Item = &(i64, String)>> = match plan.order {
             Order::Descending => Box::new(self.items.iter().rev()),
             Order::Ascending => Box::new(self.items.iter()),
         };
         match plan.paging {
+            Paging::Single => ordered.take(size).map(row).collect(),
             Paging::Page { first } => ordered.skip((ask.page - first) as usize * size).take(size).map(row).collect(),
             Paging::LastId { .. } => ordered
                 .filter(|(key, _)| match plan.order {
@@ -314,7 +315,7 @@ fn a_short_page_is_the_last_one_where_settings_say_so() {
 
 #[test]
 fn items_already_taken_are_looked_at_again_when_due() {
-    let revisit = Some(Revisit { every_minutes: 60, items: 70 });
+    let revisit = Some(Revisit { every_minutes: 60, items: 70, closed: Vec::new(), open_days: 90 });
     let plan = Plan { revisit, second_pass: false, ..plan(Order::Descending, by_page()) };
     let source = Source::with(200);
     let (mut board, mut stored) = (Board::default(), BTreeSet::new());

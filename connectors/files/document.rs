@@ -92,6 +92,28 @@ impl Document {
         }
     }
 
+    /// Where an item stands, in words: the line of a table, the number of a mail.
+    pub(super) fn place(&self, index: usize) -> String {
+        match self {
+            Self::Mail(_) => "the mail".to_owned(),
+            Self::Mbox { .. } => format!("mail {}", index + 1),
+            Self::Table(table) => format!("line {}", table.line(index)),
+            Self::Workbook(sheets) => {
+                let mut index = index;
+                for (number, sheet) in (1..).zip(sheets) {
+                    match sheet {
+                        Sheet::Table(table) if index < table.len() => {
+                            return format!("sheet {number}, line {}", table.line(index));
+                        }
+                        Sheet::Foreign(_) if index == 0 => return format!("sheet {number}"),
+                        _ => index -= sheet.len(),
+                    }
+                }
+                "the workbook".to_owned()
+            }
+        }
+    }
+
     /// The item at a place, which is less than [`Document::len`].
     pub(super) fn item(&self, index: usize, mapping: &Compiled, limits: &Limits) -> Item {
         match self {
@@ -160,10 +182,20 @@ fn foreign(bytes: &[u8], extension: &str) -> Option<Fault> {
         return says("the file is empty", "hand it over again once it is written");
     }
     let archive = bytes.starts_with(b"PK\x03\x04");
-    if extension == "zip" || (archive && extension != "xlsx") {
+    let others: [(&[u8], &str); 7] = [
+        (b"PK\x05\x06", "zip"),
+        (b"PK\x07\x08", "zip"),
+        (b"Rar!\x1a\x07", "rar"),
+        (b"7z\xbc\xaf\x27\x1c", "7z"),
+        (b"\x1f\x8b", "gz"),
+        (b"BZh", "bz2"),
+        (b"\xfd7zXZ\x00", "xz"),
+    ];
+    let packed = others.iter().any(|(magic, name)| bytes.starts_with(magic) || extension == *name);
+    if packed || (archive && extension != "xlsx") {
         return says(
-            "archives are never unpacked",
-            "unpack it and hand over the files; a workbook's name ends in .xlsx",
+            "archives (.zip, .rar, .7z, .gz) are never unpacked",
+            "unpack it and hand over the files in it; a workbook's name ends in .xlsx",
         );
     }
     if extension == "xlsx" && !archive && !bytes.starts_with(b"\xd0\xcf\x11\xe0") {

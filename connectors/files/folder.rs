@@ -21,6 +21,7 @@ use crate::{
     contract::{Check, Cursor, Page, Pull, Toolbox},
     entry::{ExternalId, Form, Item, Revision, Unread, digest_hex},
     fault::Fault,
+    holdings::{Holdings, Period},
     mapping::Compiled,
 };
 
@@ -56,13 +57,13 @@ struct Candidate {
 
 /// What a change of a file would change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct State {
-    size: u64,
-    modified: Option<SystemTime>,
+pub(super) struct State {
+    pub(super) size: u64,
+    pub(super) modified: Option<SystemTime>,
 }
 
 impl State {
-    fn of(metadata: &Metadata) -> Self {
+    pub(super) fn of(metadata: &Metadata) -> Self {
         Self { size: metadata.len(), modified: metadata.modified().ok() }
     }
 }
@@ -102,9 +103,9 @@ struct Look {
 
 /// Reads the folder.
 pub(super) struct Folder {
-    settings: Settings,
-    mapping: Arc<Compiled>,
-    tools: Toolbox,
+    pub(super) settings: Settings,
+    pub(super) mapping: Arc<Compiled>,
+    pub(super) tools: Toolbox,
     open: Option<Open>,
     /// Since when each file has been as it is, for clocks that run ahead of ours.
     seen: BTreeMap<OsString, (State, Timestamp)>,
@@ -202,7 +203,7 @@ impl Folder {
         })
     }
 
-    fn refused(&self, label: &str, digest: &str, bytes: &Bytes, reason: String) -> Unread {
+    pub(super) fn refused(&self, label: &str, digest: &str, bytes: &Bytes, reason: String) -> Unread {
         let mail = [".eml", ".mbox"].iter().any(|end| label.to_ascii_lowercase().ends_with(end));
         Unread {
             external_id: ExternalId::of_content(&[b"file", digest.as_bytes()]),
@@ -324,9 +325,13 @@ impl Pull for Folder {
         let position: Position = page.cursor.decode()?;
         if position.finished() { self.put_away(&position).await } else { Ok(()) }
     }
+
+    async fn holdings(&mut self, period: Period) -> Result<Option<Holdings>, Fault> {
+        self.held(period).await.map(Some)
+    }
 }
 
-fn passed_over(name: &OsStr) -> bool {
+pub(super) fn passed_over(name: &OsStr) -> bool {
     let name = name.to_string_lossy().to_ascii_lowercase();
     name.starts_with('.')
         || name.starts_with("~$")
@@ -336,7 +341,7 @@ fn passed_over(name: &OsStr) -> bool {
 }
 
 /// A file's name as text; one that is no UTF-8 gets a digest, so that it stays unique.
-fn label(name: &OsStr) -> String {
+pub(super) fn label(name: &OsStr) -> String {
     if let Some(text) = name.to_str() {
         return text.to_owned();
     }
@@ -350,7 +355,7 @@ fn label(name: &OsStr) -> String {
 }
 
 /// The first bytes of a file, at most `most`; `None` where it is no longer the file that was looked at.
-async fn read(path: &Path, state: State, most: u64) -> Result<Option<Bytes>, Fault> {
+pub(super) async fn read(path: &Path, state: State, most: u64) -> Result<Option<Bytes>, Fault> {
     let failed = |error: &std::io::Error| {
         Fault::transient(format!("a file in the folder cannot be read: {}", error.kind()))
             .remedy("let the gateway's user read the files of the folder")

@@ -6,6 +6,8 @@
 //! its own id or by its content, a mail by its content, never by the file.
 
 mod document;
+#[cfg(test)]
+mod exports;
 mod folder;
 mod mbox;
 mod table;
@@ -13,6 +15,7 @@ mod workbook;
 
 #[cfg(test)]
 mod harness;
+mod holdings;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +26,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    contract::{Adapter, Limits, Mistake, Normalise, Source, Toolbox},
+    contract::{Adapter, HandedOver, Limits, Mistake, Normalise, Source, Toolbox},
     entry::Item,
     fault::Fault,
     mail,
@@ -44,6 +47,9 @@ pub const MAX_SETTLE: u32 = 3600;
 
 /// The largest file that may be allowed, in bytes.
 pub const MAX_FILE_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// Items of one file that cannot be read and whose places are told.
+const MAX_PLACES: usize = 200;
 
 /// Settings of a watched folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -108,10 +114,22 @@ impl Settings {
     /// A permanent fault where the file is of a kind that cannot be read; a configuration fault where the mapping
     /// cannot be used. One bad row or mail is its own item.
     pub fn expand(&self, name: &str, bytes: &[u8], limits: &Limits) -> Result<Vec<Item>, Fault> {
+        let handed = self.handed_over(name, Bytes::copy_from_slice(bytes), limits)?;
+        Ok(handed.into_iter().map(|handed| handed.item).collect())
+    }
+
+    fn handed_over(&self, name: &str, bytes: Bytes, limits: &Limits) -> Result<Vec<HandedOver>, Fault> {
         let mapping = self.compiled()?;
-        let bytes = Bytes::copy_from_slice(bytes);
         let document = document::Document::read(name, bytes, self.reading(&mapping))?;
-        Ok((0..document.len()).map(|index| document.item(index, &mapping, limits)).collect())
+        let mut places = 0;
+        let one = |index| {
+            let item = document.item(index, &mapping, limits);
+            // Counting lines takes as long as the file: a person looks for the first few only.
+            let told = matches!(item, Item::Unread(_)) && places < MAX_PLACES;
+            places += usize::from(told);
+            HandedOver { place: told.then(|| document.place(index)), item }
+        };
+        Ok((0..document.len()).map(one).collect())
     }
 
     fn compiled(&self) -> Result<Arc<Compiled>, Fault> {
@@ -171,6 +189,14 @@ impl Adapter for Settings {
             bounds: mail::Bounds::default(),
             unread: "the row is no object of columns: it was taken in unread",
         }))
+    }
+
+    fn read_file(&self, name: &str, bytes: Bytes, limits: &Limits) -> Option<Result<Vec<HandedOver>, Fault>> {
+        Some(self.handed_over(name, bytes, limits))
+    }
+
+    fn file_bytes(&self) -> u64 {
+        self.file_bytes
     }
 
     fn source(&self, tools: &Toolbox) -> Result<Source, Fault> {

@@ -114,6 +114,15 @@ impl Table {
         self.rows.len()
     }
 
+    /// The line of the file on which a row begins, counted from 1.
+    pub(super) fn line(&self, index: usize) -> usize {
+        let start = self.rows.get(index).map_or(0, |row| row.span.start);
+        let before = self.text.get(..start).unwrap_or_default();
+        let breaks = before.matches('\n').count();
+        // Old files end their lines with a carriage return alone.
+        if breaks > 0 { breaks + 1 } else { before.matches('\r').count() + 1 }
+    }
+
     /// The text of a row as it stands in the table.
     pub(super) fn text(&self, index: usize) -> &str {
         self.rows.get(index).map_or("", |row| &self.text[row.span.clone()])

@@ -53,6 +53,7 @@ fn kinds(remarks: &[Remark]) -> BTreeSet<String> {
         Remark::Oversize { .. } => "oversize",
         Remark::Bounded { .. } => "bounded",
         Remark::Clock { .. } => "clock",
+        Remark::Withdrawn => "withdrawn",
         Remark::Mended { .. } => "mended",
         Remark::Doubtful { .. } => "doubtful",
     };

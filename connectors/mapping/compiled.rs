@@ -28,6 +28,7 @@ const MIN_PHONE_DIGITS: usize = 5;
 pub struct Compiled {
     fields: BTreeMap<Field, Vec<Chosen>>,
     separators: BTreeMap<Field, String>,
+    id_prefixes: Vec<String>,
     time_formats: Vec<TimeFormat>,
     require: Vec<Field>,
     blank: Vec<String>,
@@ -84,7 +85,9 @@ impl Compiled {
         let time_formats =
             if mapping.time_formats.is_empty() { distinguishable_times() } else { mapping.time_formats.clone() };
         let (require, volatile) = (mapping.require.clone(), mapping.volatile.clone());
-        Self { fields, separators, time_formats, require, blank, volatile }
+        let mut id_prefixes = mapping.id_prefixes.clone();
+        id_prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.len()));
+        Self { fields, separators, id_prefixes, time_formats, require, blank, volatile }
     }
 
     /// What the source calls the item; `None` where the document does not say it, or says it with lost digits.
@@ -100,7 +103,9 @@ impl Compiled {
             texts.push(text);
         }
         let separator = self.separators.get(&Field::Id).map_or(" ", String::as_str);
-        Some(ExternalId::new(&texts.join(separator)))
+        let id = texts.join(separator);
+        let bare = self.id_prefixes.iter().find_map(|prefix| id.strip_prefix(prefix.as_str()));
+        Some(ExternalId::new(bare.filter(|bare| !bare.is_empty()).unwrap_or(&id)))
     }
 
     /// When the source says that the complaint was made.

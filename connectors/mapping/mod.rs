@@ -190,6 +190,9 @@ pub struct Mapping {
     pub preset: Option<Preset>,
     /// What the source calls the item. An id that is a fraction or in scientific notation lost its digits and is none.
     pub id: Option<Pick>,
+    /// What ids of this source begin with in some files and not in others: it is left out, so that one item has one id. The
+    /// longest that fits is taken off, once.
+    pub id_prefixes: Vec<String>,
     /// When the complaint was made.
     pub time: Option<Pick>,
     /// The forms that times take, in the order in which they are tried; without any, all that can be told apart are.
@@ -322,6 +325,7 @@ impl Mapping {
             preset: None,
             id: over(&self.id, base.id),
             time: over(&self.time, base.time),
+            id_prefixes: filled(&self.id_prefixes, base.id_prefixes),
             time_formats: filled(&self.time_formats, base.time_formats),
             name: over(&self.name, base.name),
             phone: over(&self.phone, base.phone),

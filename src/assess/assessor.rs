@@ -167,6 +167,7 @@ pub fn remark(remark: &Remark) -> String {
         Remark::Oversize { size: None, limit } => format!("原件超过{limit}字节的上限，只收下了开头部分。"),
         Remark::Bounded { what } => format!("解析到了限度，有内容未展示：{what}"),
         Remark::Clock { what } => format!("来源的时间有误，以收到时间为准：{what}"),
+        Remark::Withdrawn => "来源已不再显示此件：本人撤回或被网站删除。".to_owned(),
         Remark::Mended { what } => format!("读取时作了修复：{what}"),
         Remark::Doubtful { what } => format!("有疑问，请核实：{what}"),
     }

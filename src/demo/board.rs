@@ -1,4 +1,4 @@
-//! A message board to read from: 人民网 in its older and its newer form, 红网 and a city's HTML list, over one set of
+//! A message board to read from: 人民网 in its older and its newer forms, 红网 and a city's HTML list, over one set of
 //! messages. It misbehaves on demand in the ways in which boards do.
 
 use std::{
@@ -201,6 +201,9 @@ impl BoardState {
 pub fn router(state: BoardState) -> Router {
     Router::new()
         .route("/threads/queryThreadsList", post(people_a_list))
+        .route("/pro-dfbbs-front/threads/queryThreadsList", post(people_a_list))
+        .route("/v1/threads/list/bw", post(people_b_list))
+        .route("/{newest}", get(people_jsonp))
         .route("/v2/threads/search", post(people_c_list))
         .route("/v1/threads/content", post(people_detail))
         .route("/front/msg/list", post(rednet_list))
@@ -221,6 +224,9 @@ struct Spoilt {
 
 async fn misbehaving(State(state): State<BoardState>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
+    if path == "/robots.txt" {
+        return next.run(request).await;
+    }
     let detail = path.ends_with("/content") || path.ends_with("/detail");
     let html = path.starts_with("/fzwp/");
     let mut spoilt = Spoilt::default();
@@ -334,6 +340,31 @@ async fn people_a_list(State(state): State<BoardState>, request: Request) -> Res
     axum::Json(json!({"result": "success", "resultDesc": "", "responseData": rows})).into_response()
 }
 
+async fn people_b_list(State(state): State<BoardState>, request: Request) -> Response {
+    let (said, spoilt) = said(request).await;
+    let last = said.number("lastItem").filter(|last| *last > 0);
+    let mut messages = state.board(said.text("fid"));
+    messages.retain(|message| last.is_none_or(|last| message.id < last));
+    let messages = numbered(messages, 0, spoilt);
+    let rows: Vec<Value> = messages.iter().map(|message| people_row(message, spoilt)).collect();
+    let lowest = messages.last().map_or(0, |message| message.id);
+    let place = if spoilt.renamed { "records" } else { "list" };
+    axum::Json(json!({"code": "0000", "msg": "成功", "resultData": {"lastItem": lowest, place: rows}})).into_response()
+}
+
+/// The newest few of a forum, wrapped in a call.
+async fn people_jsonp(State(state): State<BoardState>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let spoilt = request.extensions().get::<Spoilt>().copied().unwrap_or_default();
+    let Some(forum) = path.strip_prefix("/new_threads_").and_then(|rest| rest.strip_suffix(".jsonp")) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let messages = numbered(state.board(forum), 0, spoilt);
+    let rows: Vec<Value> = messages.iter().map(|message| people_row(message, spoilt)).collect();
+    let script = format!("IndexThreads({});", Value::Array(rows));
+    ([(header::CONTENT_TYPE, "application/javascript; charset=utf-8")], script).into_response()
+}
+
 async fn people_c_list(State(state): State<BoardState>, request: Request) -> Response {
     let (said, spoilt) = said(request).await;
     let messages = numbered(state.board(said.text("fid")), said.page("page"), spoilt);
@@ -361,7 +392,7 @@ async fn rednet_list(State(state): State<BoardState>, request: Request) -> Respo
         .iter()
         .map(|message| {
             json!({
-                "id": message.id, "title": message.subject, "created_at": moment(message, "%Y-%m-%d %H:%M:%S"),
+                "id": message.id, "area_id": message.board, "title": message.subject, "created_at": moment(message, "%Y-%m-%d %H:%M:%S"),
                 "type_name": message.label, "nickname": message.name, "is_reply": u8::from(message.reply.is_some()),
                 "click_num": 3,
             })

@@ -7,6 +7,7 @@
 //! | [`auth`] | bearer tokens |
 //! | `queue`, `tickets`, `entries`, `connectors`, `reconcile`, `alarms`, `ops` | the routes |
 //! | [`push`] | where sources push |
+//! | `uploads` | files that people hand over |
 //! | `client` | whose request it is, and how often one address may ask |
 //! | [`error`] | what a caller is told when something is not done |
 //! | [`serve`], [`tls`] | connections, their bounds and their protection |
@@ -29,12 +30,13 @@ mod routes;
 pub mod serve;
 mod tickets;
 pub mod tls;
+mod uploads;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use ::connectors::clock::Clock;
 use axum::{Extension, Router, middleware};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -45,6 +47,7 @@ use self::{
 };
 use crate::{
     config,
+    intake::Intake,
     seal::Keyring,
     store::{Store, queue::DeliveryPolicy},
 };
@@ -53,6 +56,7 @@ pub use client::{ClientAddress, Limiter, Protected};
 pub use extract::{DEFAULT_LIMIT, MAX_BODY, MAX_LIMIT, MAX_REASON};
 pub use queue::{MAX_LEASED, MAX_WAIT};
 pub use routes::{Access, RouteInfo, catalogue};
+pub use uploads::{MAX_UPLOAD, slots as upload_slots};
 
 /// Bounds of the interface.
 #[derive(Debug, Clone)]
@@ -101,6 +105,12 @@ pub type Metrics = Box<dyn Fn() -> String + Send + Sync>;
 pub struct Api {
     /// The database.
     pub store: Store,
+    /// Takes in files that are handed over.
+    pub intake: Arc<Intake>,
+    /// Bounds of the items in them.
+    pub items: ::connectors::contract::Limits,
+    /// Files that are worked on at once.
+    pub uploads: Semaphore,
     /// Unseals, and finds petitioners again.
     pub keyring: Arc<Keyring>,
     /// Tells the time.

@@ -18,6 +18,7 @@ use utoipa_axum::{
 };
 
 use super::{Api, alarms, connectors, entries, error, notices, ops, queue, reconcile, tickets};
+use super::{Api, alarms, connectors, entries, error, notices, ops, queue, tickets, uploads};
 use crate::{config::Scope, store::accounts::Role};
 
 /// Who may use a route.
@@ -83,6 +84,7 @@ fn table(metrics_open: bool) -> Vec<(Access, Routes)> {
         (ADMIN, routes!(connectors::rewind)),
         (ADMIN, routes!(reconcile::ask)),
         (READ, routes!(reconcile::list)),
+        (ADMIN, routes!(uploads::upload)),
     ]
 }
 

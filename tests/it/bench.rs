@@ -14,9 +14,9 @@ use jiesu::{
     config::Scope,
     console::{self, Console},
     directory::Directory,
-    http::{Api, Limits, auth::Tokens, router},
+    http::{Api, Limits, auth::Tokens, router, upload_slots},
     ids::EntryId,
-    intake::{RAW, raw_identity},
+    intake::{Intake, RAW, raw_identity},
     issue::{Assessed, Candidate, Outcome, PETITIONER, Route, hotline_zone, plan},
     notices::Texts,
     seal::{IndexKind, Keyring, SealContext},
@@ -121,10 +121,15 @@ impl Bench {
         let store = Store::open(&StoreOptions::new(url.clone())).await.unwrap();
         let clock = ManualClock::new("2026-11-23T01:00:00Z".parse().unwrap());
         let keyring = Keyring::parse(Keyring::generate("2026a").unwrap().expose_secret()).unwrap();
+        let (keyring, steady) = (Arc::new(keyring), Arc::new(clock.clone()));
+        let (intake, _) = Intake::new(store.clone(), keyring.clone(), steady.clone(), Arc::new(Notify::new()), 16);
         let api = Arc::new(Api {
             store: store.clone(),
-            keyring: Arc::new(keyring),
-            clock: Arc::new(clock.clone()),
+            intake: Arc::new(intake),
+            items: connectors::contract::Limits::default(),
+            uploads: upload_slots(),
+            keyring,
+            clock: steady,
             policy: DeliveryPolicy {
                 max_attempts: MAX_ATTEMPTS,
                 retry_delay: Duration::from_secs(RETRY_DELAY.unsigned_abs()),
@@ -158,6 +163,24 @@ impl Bench {
             channel: Channel::Portal,
             adapter: "inlet".to_owned(),
             definition: r#"{"name":"portal","settings":{"secret":{"env":"PORTAL_SECRET"}}}"#.to_owned(),
+            origin: Origin::File,
+            enabled: true,
+            generation: 1,
+            cursor: None,
+            run_requested: false,
+        };
+        self.store.put_connector(&connector, true, self.clock.now()).await.unwrap();
+    }
+
+    /// Brings in a connector, as a start with it in the configuration would.
+    pub(crate) async fn define(&self, name: &str, channel: &str, adapter: &str, settings: &Value) {
+        let definition =
+            serde_json::json!({ "name": name, "channel": channel, "adapter": adapter, "settings": settings });
+        let connector = StoredConnector {
+            name: name.parse().unwrap(),
+            channel: Channel::parse(channel).unwrap(),
+            adapter: adapter.to_owned(),
+            definition: definition.to_string(),
             origin: Origin::File,
             enabled: true,
             generation: 1,

@@ -5,15 +5,13 @@ use connectors::{
     contract::Adapter,
 };
 
-const PEOPLE_A: &str = include_str!("../../fixtures/board/presets/people-a.toml");
-const HTML_TABLE: &str = include_str!("../../fixtures/board/presets/html-table.toml");
-
 type Change = fn(&mut Settings);
 
 #[test]
 fn mistakes_in_settings_are_found_with_their_places() {
     let settings = |change: fn(&mut Settings)| {
-        let mut settings: Settings = toml::from_str(HTML_TABLE).unwrap();
+        let fuzhou = serde_json::json!({ "preset": "fuzhou", "base": "https://board.example.gov.cn/" });
+        let mut settings = Settings::read(&fuzhou).unwrap();
         change(&mut settings);
         settings.validate().into_iter().map(|mistake| mistake.pointer).collect::<Vec<_>>()
     };
@@ -46,8 +44,7 @@ fn mistakes_in_settings_are_found_with_their_places() {
     for (change, pointer) in table {
         assert!(settings(change).iter().any(|found| found == pointer), "{pointer}: {:?}", settings(change));
     }
-    let unknown = PEOPLE_A.replace("page_size", "page_sise");
-    let error = toml::from_str::<Settings>(&unknown).unwrap_err().to_string();
+    let error = Settings::read(&serde_json::json!({ "preset": "people-a", "page_sise": 20 })).unwrap_err().to_string();
     assert!(error.contains("page_sise"), "{error}");
 }
 

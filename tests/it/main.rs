@@ -14,6 +14,10 @@ mod bench;
 #[cfg(test)]
 mod board;
 #[cfg(test)]
+mod board_life;
+#[cfg(test)]
+mod board_presets;
+#[cfg(test)]
 mod board_settings;
 #[cfg(test)]
 mod browser;
@@ -49,3 +53,5 @@ mod spine;
 mod store;
 #[cfg(test)]
 mod thousand;
+#[cfg(test)]
+mod uploads;

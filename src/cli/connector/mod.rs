@@ -2,6 +2,7 @@
 
 mod change;
 mod reconcile;
+mod presets;
 mod trial;
 
 use connectors::{contract::Cursor, entry::ConnectorName, registry::AdapterKind};
@@ -70,6 +71,11 @@ pub(crate) enum Command {
     Reconcile(reconcile::Arguments),
     /// 可用的适配器 / the adapters that there are
     Adapters,
+    /// 已知来源的现成设置 / ready settings for known sources
+    Presets {
+        /// 名称；给出时输出全文 / with a name, its text
+        name: Option<String>,
+    },
     /// 适配器设置的 JSON Schema / JSON Schema of an adapter's settings
     Schema {
         /// 适配器 / adapter
@@ -88,6 +94,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<Rep
         Command::Rewind { name, to, yes } => change::rewind(global, &name, to.as_deref(), yes).await,
         Command::Reconcile(arguments) => reconcile::run(global, arguments).await,
         Command::Adapters => adapters(global),
+        Command::Presets { name } => presets::run(global, name.as_deref()),
         Command::Schema { adapter } => schema(&adapter),
     }
 }
