@@ -20,6 +20,7 @@ use crate::{
     fault::Fault,
     holdings::{Holdings, Period},
     http::Http,
+    public_form::PublicForm,
 };
 
 /// The outside world, as far as an adapter may touch it.
@@ -220,6 +221,11 @@ pub trait Push: Send + Sync {
 
     /// Tries what can be tried without a delivery: that the secrets can be read, the mapping compiled.
     fn check(&self) -> Check;
+
+    /// The form that citizens fill in, where the connector has one: the gateway then serves a page with it.
+    fn form(&self) -> Option<&dyn PublicForm> {
+        None
+    }
 }
 
 /// One delivery being received.

@@ -160,6 +160,11 @@ pub enum Remark {
         /// What, in words, without anything from the item.
         what: String,
     },
+    /// How the petitioner wishes it to be dealt with.
+    Wish {
+        /// What is wished, in Chinese words of ours, without anything from the item.
+        what: String,
+    },
 }
 
 /// The form that the raw bytes of an entry take, which its adapter's normaliser must know.

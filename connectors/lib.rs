@@ -11,6 +11,7 @@
 //! | [`complaint`] | an entry normalised |
 //! | [`holdings`] | what a source holds, to be compared with what was stored |
 //! | [`fault`] | errors classed by what to do about them |
+//! | [`public_form`] | what citizens hand in on a page, for an adapter that has one |
 //! | [`registry`] | the one list of adapters |
 //! | [`settings`] | settings read so that every mistake is told at once |
 //! | [`html`] | HTML to plain text, for every adapter that meets it |
@@ -40,7 +41,9 @@ pub mod inlet;
 pub mod mail;
 pub mod mailbox;
 pub mod mapping;
+pub mod portal;
 pub mod process;
+pub mod public_form;
 mod reader;
 pub mod registry;
 pub mod rest;

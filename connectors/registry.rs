@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     board, calls,
     contract::{Adapter, AdapterInfo, Mistake, PresetInfo},
-    files, inlet, mailbox, mapping, process, rest,
+    files, inlet, mailbox, mapping, portal, process, rest,
     settings::{self, SettingsError, nearest},
 };
 
@@ -26,6 +26,8 @@ pub enum AdapterKind {
     Inlet,
     /// A watched folder.
     Files,
+    /// A form on the city's portal.
+    Portal,
     /// A program in any language.
     Process,
     /// Call events that a telephone system pushes.
@@ -48,8 +50,16 @@ pub struct UnknownAdapter {
 
 impl AdapterKind {
     /// Every adapter.
-    pub const ALL: [Self; 7] =
-        [Self::Mailbox, Self::Board, Self::Inlet, Self::Files, Self::Process, Self::Calls, Self::Rest];
+    pub const ALL: [Self; 8] = [
+        Self::Mailbox,
+        Self::Board,
+        Self::Inlet,
+        Self::Files,
+        Self::Portal,
+        Self::Process,
+        Self::Calls,
+        Self::Rest,
+    ];
 
     /// The name that configuration uses.
     pub fn as_str(self) -> &'static str {
@@ -58,6 +68,7 @@ impl AdapterKind {
             Self::Board => "board",
             Self::Inlet => "inlet",
             Self::Files => "files",
+            Self::Portal => "portal",
             Self::Process => "process",
             Self::Calls => "calls",
             Self::Rest => "rest",
@@ -75,6 +86,7 @@ impl AdapterKind {
             Self::Board => boxed::<board::Settings>(value),
             Self::Inlet => boxed::<inlet::Settings>(value),
             Self::Files => boxed::<files::Settings>(value),
+            Self::Portal => boxed::<portal::Settings>(value),
             Self::Process => boxed::<process::Settings>(value),
             Self::Calls => boxed::<calls::Settings>(value),
             Self::Rest => boxed::<rest::Settings>(value),
@@ -89,6 +101,7 @@ impl AdapterKind {
             Self::Board => mistakes::<board::Settings>(value),
             Self::Inlet => mistakes::<inlet::Settings>(value),
             Self::Files => mistakes::<files::Settings>(value),
+            Self::Portal => mistakes::<portal::Settings>(value),
             Self::Process => mistakes::<process::Settings>(value),
             Self::Calls => mistakes::<calls::Settings>(value),
             Self::Rest => mistakes::<rest::Settings>(value),
@@ -119,6 +132,7 @@ impl AdapterKind {
             Self::Board => (board::ABOUT, schema_for!(board::Settings)),
             Self::Inlet => (inlet::ABOUT, schema_for!(inlet::Settings)),
             Self::Files => (files::ABOUT, schema_for!(files::Settings)),
+            Self::Portal => (portal::ABOUT, schema_for!(portal::Settings)),
             Self::Process => (process::ABOUT, schema_for!(process::Settings)),
             Self::Calls => (calls::ABOUT, schema_for!(calls::Settings)),
             Self::Rest => (rest::ABOUT, schema_for!(rest::Settings)),
@@ -134,6 +148,7 @@ impl AdapterKind {
             Self::Board => settings::read_through::<board::Settings>(value).secrets,
             Self::Inlet => settings::read_through::<inlet::Settings>(value).secrets,
             Self::Files => settings::read_through::<files::Settings>(value).secrets,
+            Self::Portal => settings::read_through::<portal::Settings>(value).secrets,
             Self::Process => settings::read_through::<process::Settings>(value).secrets,
             Self::Calls => settings::read_through::<calls::Settings>(value).secrets,
             Self::Rest => settings::read_through::<rest::Settings>(value).secrets,
@@ -147,7 +162,7 @@ impl AdapterKind {
             Self::Files => &["folder", "done_folder"],
             Self::Mailbox => &["ca_file"],
             Self::Process => &["folder"],
-            Self::Board | Self::Inlet | Self::Calls | Self::Rest => &[],
+            Self::Board | Self::Inlet | Self::Portal | Self::Calls | Self::Rest => &[],
         }
     }
 }

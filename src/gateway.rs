@@ -26,6 +26,7 @@ use crate::{
     http::{
         self, Api,
         auth::Tokens,
+        portal::{self, PortalParts},
         push::{self, Inlets, PushLimits},
         serve::{ConnectionLimits, serve},
         tls::{Tls, TlsError},
@@ -452,7 +453,16 @@ impl Gateway {
                 abreast: usize::try_from(parts.config.http.max_connections).unwrap_or(usize::MAX),
             },
         });
-        let mut others = push::router(inlets);
+        let citizens = portal::router(PortalParts {
+            inlets: inlets.clone(),
+            store: parts.store.clone(),
+            keyring: parts.keyring.clone(),
+            office: parts.config.office.clone(),
+            zone: hotline_zone(),
+            issued: parts.queued.clone(),
+            stop: self.stop.clone(),
+        });
+        let mut others = push::router(inlets).merge(citizens);
         if parts.config.console.enabled {
             others = others.merge(console::router(Arc::new(console(parts))));
             let (store, clock, settings) = (parts.store.clone(), parts.clock.clone(), parts.config.console.clone());

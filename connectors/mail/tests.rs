@@ -56,6 +56,7 @@ fn kinds(remarks: &[Remark]) -> BTreeSet<String> {
         Remark::Withdrawn => "withdrawn",
         Remark::Mended { .. } => "mended",
         Remark::Doubtful { .. } => "doubtful",
+        Remark::Wish { .. } => "wish",
     };
     remarks.iter().map(|remark| kind(remark).to_owned()).collect()
 }

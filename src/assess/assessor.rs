@@ -170,6 +170,7 @@ pub fn remark(remark: &Remark) -> String {
         Remark::Withdrawn => "来源已不再显示此件：本人撤回或被网站删除。".to_owned(),
         Remark::Mended { what } => format!("读取时作了修复：{what}"),
         Remark::Doubtful { what } => format!("有疑问，请核实：{what}"),
+        Remark::Wish { what } => format!("{what}。"),
     }
 }
 

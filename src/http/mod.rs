@@ -8,6 +8,7 @@
 //! | `queue`, `tickets`, `entries`, `connectors`, `reconcile`, `alarms`, `ops` | the routes |
 //! | [`push`] | where sources push |
 //! | `uploads` | files that people hand over |
+//! | [`portal`] | the form and the status page for citizens |
 //! | `client` | whose request it is, and how often one address may ask |
 //! | [`error`] | what a caller is told when something is not done |
 //! | [`serve`], [`tls`] | connections, their bounds and their protection |
@@ -23,6 +24,7 @@ mod extract;
 pub(crate) mod layers;
 mod notices;
 mod ops;
+pub mod portal;
 pub mod push;
 mod queue;
 mod reconcile;

@@ -18,7 +18,7 @@ use bytes::BytesMut;
 use connectors::{
     clock::Clock,
     contract::{self, Head, Push, Reception, Refusal},
-    entry::ConnectorName,
+    entry::{ConnectorName, ExternalId},
 };
 use futures::StreamExt as _;
 use serde_json::json;
@@ -67,7 +67,7 @@ pub fn router(inlets: Arc<Inlets>) -> Router {
 const MAX_HEADERS: usize = 100;
 
 /// Why a delivery was not taken.
-enum Refused {
+pub(super) enum Refused {
     Unknown,
     SwitchedOff,
     Broken,
@@ -125,40 +125,55 @@ async fn take(
         Reading::Broken(_) => return Err(Refused::Broken),
         Reading::Push(push) => push.clone(),
     };
-    let taken = deliver(inlets, &name, push.as_ref(), headers, body, whole).await;
+    let taken = receive_whole(inlets, inlets.limits, &name, push.as_ref(), headers, body, whole).await;
     if let Err(refused) = &taken {
-        metrics::counter!(names::REFUSALS, "connector" => name.to_string(), "reason" => refused.reason()).increment(1);
+        refused.count(&name);
     }
-    taken
+    taken.map(|(taken, _)| taken)
 }
 
-async fn deliver(
+/// Takes a delivery for whoever answers it in a way of their own: what became of it, and what its source calls it.
+pub(super) async fn deliver(
     inlets: &Inlets,
+    limits: PushLimits,
+    name: &ConnectorName,
+    push: &dyn Push,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Taken, ExternalId), Refused> {
+    receive_whole(inlets, limits, name, push, headers, body, &mut false).await
+}
+
+async fn receive_whole(
+    inlets: &Inlets,
+    limits: PushLimits,
     name: &ConnectorName,
     push: &dyn Push,
     headers: &HeaderMap,
     body: Body,
     whole: &mut bool,
-) -> Result<Taken, Refused> {
+) -> Result<(Taken, ExternalId), Refused> {
     let mut reception = push.open(&head(headers), inlets.clock.now()).map_err(Refused::Adapter)?;
-    let patience = inlets.limits.patience;
-    let body = tokio::time::timeout(patience, read(inlets.limits, body.into_data_stream(), reception.as_mut()))
+    let patience = limits.patience;
+    let body = tokio::time::timeout(patience, read(limits, body.into_data_stream(), reception.as_mut()))
         .await
         .map_err(|_| Refused::Slow(patience))??;
     *whole = true;
     let oversize = matches!(body, contract::Body::Oversize { .. });
     let item = reception.close(body).map_err(Refused::Adapter)?;
+    let id = item.external_id().clone();
     let taken = inlets.intake.deliver(name, item).await.map_err(Refused::Intake)?;
     if taken == Taken::Reused {
         return Err(Refused::Reused);
     }
     if oversize {
-        return Err(Refused::TooLarge { limit: inlets.limits.body as u64, entry: Some(taken) });
+        return Err(Refused::TooLarge { limit: limits.body as u64, entry: Some(taken) });
     }
-    Ok(taken)
+    Ok((taken, id))
 }
 
-fn head(headers: &HeaderMap) -> Head {
+/// The head of a delivery, as an adapter sees it.
+pub(super) fn head(headers: &HeaderMap) -> Head {
     let mut first = BTreeMap::new();
     for (name, value) in headers.iter().take(MAX_HEADERS) {
         if let Ok(value) = value.to_str() {
@@ -197,6 +212,11 @@ async fn read(
 const TRY_AGAIN: &str = "5";
 
 impl Refused {
+    /// Counts it.
+    pub(super) fn count(&self, name: &ConnectorName) {
+        metrics::counter!(names::REFUSALS, "connector" => name.to_string(), "reason" => self.reason()).increment(1);
+    }
+
     /// The label under which refusals are counted.
     fn reason(&self) -> &'static str {
         match self {

@@ -151,6 +151,10 @@ pub enum IndexKind {
     Network,
     /// A piece of an item, by connector, item and content.
     Fragment,
+    /// A query code.
+    QueryCode,
+    /// What only this gateway can tell of a submission: its query code, its number, that its form is ours.
+    Submission,
 }
 
 impl IndexKind {
@@ -160,6 +164,8 @@ impl IndexKind {
             Self::Email => b"email",
             Self::Network => b"network",
             Self::Fragment => b"fragment",
+            Self::QueryCode => b"query code",
+            Self::Submission => b"submission",
         }
     }
 }

@@ -23,6 +23,7 @@ const SCRIPTS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../migrations/0003_fragments.sql"),
     ),
     (4, "watch", include_str!("../../migrations/0004_watch.sql"), include_str!("../../migrations/0004_watch.sql")),
+    (5, "portal", include_str!("../../migrations/0005_portal.sql"), include_str!("../../migrations/0005_portal.sql")),
     (
         10,
         "console",

@@ -16,6 +16,7 @@
 //! | [`tally`] | counts for the overview; pauses |
 //! | [`journal`] | decisions by people, and the audit trail |
 //! | [`reconcile`] | what sources hold beside what was stored |
+//! | [`portal`] | query codes, and what citizens may learn by them |
 //! | [`read`] | what the API and the command line show |
 
 pub mod accounts;
@@ -33,6 +34,7 @@ pub mod leases;
 mod migrate;
 pub mod notices;
 mod plan;
+pub mod portal;
 pub mod queue;
 pub mod read;
 pub mod reconcile;

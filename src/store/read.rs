@@ -248,7 +248,7 @@ const COMPLAINT: &str = "SELECT entry_id, relation, disposition, grounds, kind, 
                          FROM complaint";
 
 /// Exactly one place for each entry, the surest first.
-const PLACE: &str = "CASE WHEN complaint.ticket_id IS NOT NULL THEN 'ticket'
+pub(super) const PLACE: &str = "CASE WHEN complaint.ticket_id IS NOT NULL THEN 'ticket'
     WHEN complaint.disposition = 'guide' THEN 'guided'
     WHEN complaint.disposition = 'decline' THEN 'declined'
     WHEN complaint.disposition IS NOT NULL THEN 'held'

@@ -258,6 +258,11 @@ impl Site {
         connection.close().await.unwrap();
     }
 
+    /// A client, for requests of other kinds.
+    pub(crate) fn http(&self) -> &Http {
+        &self.http
+    }
+
     /// Sends a delivery, signed by the partner, and says what was answered.
     pub(crate) async fn push(&self, connector: &str, id: &str, body: impl Into<Bytes>) -> Result<Answered, Fault> {
         self.push_as(&Signed::new(connector, id, body)).await

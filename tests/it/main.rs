@@ -42,6 +42,10 @@ mod mails_decode;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]
+mod portal;
+#[cfg(test)]
+mod portal_forms;
+#[cfg(test)]
 mod pushes;
 #[cfg(test)]
 mod reconcile;
