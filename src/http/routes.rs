@@ -126,7 +126,7 @@ pub(super) fn assemble(
         description = "Multi-channel ingestion gateway of a city's 12345 hotline: the central queue, tickets, entries and \
                        connectors. 12345 热线多渠道接入网关：中央队列、工单、来件与接入点。"
     ),
-    paths(inlet),
+    paths(inlet, submission, submission_status),
     components(schemas(error::ErrorBody)),
     tags(
         (name = "queue", description = "中央队列: tickets are leased and acknowledged; at least once"),
@@ -159,6 +159,43 @@ struct Base;
 )]
 #[expect(dead_code, reason = "describes what `push` serves")]
 fn inlet() {}
+
+/// Take a submission from a page of the city's own. 接收市政府网站自有页面提交的诉求
+///
+/// Answered 2xx only when it is stored; the same `id` again is stored once. Waits up to ten seconds for the ticket. Who may send is
+/// the connector's setting: a signature, or a bearer token. docs/adapters/portal.md lists the fields.
+#[utoipa::path(
+    post, path = "/v1/portal/{connector}", tag = "inlets",
+    params(("connector" = String, Path, description = "Name of the connector")),
+    request_body(content = Object, description = "The submission", content_type = "application/json"),
+    responses(
+        (status = 200, description = "Stored, or seen before, with reception number, query code and status", body = Object),
+        (status = 401, description = "Neither signed nor with a token, as the connector's settings say"),
+        (status = 404, description = "No connector of that name has a form"),
+        (status = 413, description = "Too large"),
+        (status = 422, description = "Cannot be used; `field` says where"),
+        (status = 429, description = "Too much came from this network address"),
+        (status = 503, description = "Switched off, or not stored: send it again later")
+    )
+)]
+#[expect(dead_code, reason = "describes what `portal` serves")]
+fn submission() {}
+
+/// Tell what became of a submission. 凭编号和查询码查询进展
+///
+/// By the number of the ticket or of the reception, and the query code. Whatever does not fit is the same 404.
+#[utoipa::path(
+    post, path = "/v1/portal/{connector}/status", tag = "inlets",
+    params(("connector" = String, Path, description = "Name of the connector")),
+    request_body(content = Object, description = "`number` and `code`", content_type = "application/json"),
+    responses(
+        (status = 200, description = "State, reason, kind and due date; nothing that anybody wrote", body = Object),
+        (status = 404, description = "There is no submission with this number and this code"),
+        (status = 429, description = "Too many questions came from this network address")
+    )
+)]
+#[expect(dead_code, reason = "describes what `portal` serves")]
+fn submission_status() {}
 
 /// The name of the way in which callers show who they are.
 const BEARER: &str = "bearer";

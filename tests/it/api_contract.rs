@@ -137,7 +137,9 @@ async fn the_document_has_every_route_and_no_other() {
     }
     let mut served: BTreeSet<String> =
         catalogue(false).iter().map(|route| format!("{} {}", route.method, route.path)).collect();
-    served.insert("POST /v1/inlets/{connector}".to_owned());
+    for path in ["/v1/inlets/{connector}", "/v1/portal/{connector}", "/v1/portal/{connector}/status"] {
+        served.insert(format!("POST {path}"));
+    }
     assert_eq!(described, served);
 
     // What the table says is what the router does: the described methods answer, the others are 405.
