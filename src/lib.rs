@@ -26,6 +26,7 @@
 //! | [`mask`] | personal data in what handlers see |
 //! | [`calendar`] | working days and hours |
 //! | [`number`], [`ids`] | what tickets and rows are called |
+//! | [`eval`] | figures of judgement on labelled data |
 //! | [`telemetry`] | log, metrics, panics |
 //! | [`demo`] | small sources that play a city, for the demonstration and the tests |
 //!
@@ -38,6 +39,7 @@ pub mod config;
 pub mod console;
 pub mod demo;
 pub mod directory;
+pub mod eval;
 pub mod gateway;
 pub mod gather;
 pub mod http;

@@ -9,7 +9,7 @@
 //! | `account` | who may use the console |
 //! | `entry`, `ticket`, `queue`, `trail` | what came in, what became of it, who did what |
 //! | `alarm` | what is wrong |
-//! | `import`, `assess` | files by hand, and a verdict without storing anything |
+//! | `import`, `assess`, `eval`, `backtest` | files by hand, a verdict without storing anything, and how good verdicts are |
 //! | `open`, `failure`, `report`, `table`, `words` | what commands have in common: where they start, how they end, how they speak |
 
 mod account;
@@ -19,6 +19,7 @@ mod check;
 mod connector;
 mod demo;
 mod entry;
+mod eval;
 mod failure;
 mod health;
 mod import;
@@ -103,6 +104,9 @@ enum Command {
     Import(import::Arguments),
     /// 试判一件，不入库 / the verdict on a text, without storing it
     Assess(assess::Arguments),
+    /// 用标注数据衡量判断 / figures of judgement on labelled data
+    #[command(subcommand)]
+    Eval(eval::Command),
     /// 演示：在本机上播放全部渠道，不需要任何外部服务 / play every channel on this machine, with nothing outside
     Demo(demo::Arguments),
     /// 查询运行中的网关是否正常 / ask the running gateway whether it is well
@@ -146,6 +150,7 @@ async fn run(cli: Cli) -> anyhow::Result<Report> {
         Command::Audit(command) => trail::run(&global, command).await,
         Command::Import(arguments) => import::run(&global, arguments).await,
         Command::Assess(arguments) => assess::run(&global, arguments).await,
+        Command::Eval(command) => eval::run(&global, &command),
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Health => health::run(&global).await,
     }
