@@ -13,7 +13,7 @@ use super::{
     find::{self, Found, Part},
     rules::Role,
     screen::{self, Circumstances},
-    text,
+    suggest, text,
 };
 use crate::{
     mask::{KNOWN_LIMIT, canonical_email, canonical_phone, mask},
@@ -63,6 +63,7 @@ impl Assessor {
                 grounds: screened.grounds,
                 kind: Kind::Consult,
                 kind_certain: false,
+                due_kind: Kind::Consult,
                 urgency: Urgency::Normal,
                 keys,
                 silent: true,
@@ -71,16 +72,21 @@ impl Assessor {
         }
         let (found, meaningful) = self.find(&complaint);
         let old = complaint.made_at.is_some_and(|made| received_at.duration_since(made.at) > HAPPENING_NOW);
-        let circumstances = Circumstances { channel, meaningful, follow_up: keys.ticket.is_some(), old };
+        let classified = classify::classify(&self.rules, &found, channel, complaint.label.as_deref());
+        let asks = classified.plausible.contains(&Kind::Consult);
+        let circumstances = Circumstances { channel, meaningful, follow_up: keys.ticket.is_some(), asks, old };
         let screened = screen::screen(&self.rules, &found, &circumstances);
         let screened = screen::nameless(&self.rules, screened, complaint.nameless.as_ref());
-        let (kind, kind_certain) = classify::classify(&self.rules, &found, channel, complaint.label.as_deref());
+        let mut shown = shown;
+        shown.suggested = suggest::suggest(&self.rules, &found, screened.urgency);
+        shown.suggested.kinds.clone_from(&classified.plausible);
         Verdict {
             shown,
             disposition: screened.disposition,
             grounds: screened.grounds,
-            kind,
-            kind_certain,
+            kind: classified.kind,
+            kind_certain: classified.plausible.len() == 1,
+            due_kind: classified.due(),
             urgency: screened.urgency,
             keys,
             silent: false,
@@ -228,5 +234,6 @@ fn show(complaint: &Complaint, remarks: &[String]) -> ShownComplaint {
         attachments,
         remarks,
         masked,
+        suggested: super::Suggestion::default(),
     }
 }

@@ -12,9 +12,23 @@ use super::{
     text::normal,
 };
 
-/// The kind, and whether it is beyond doubt.
-pub(super) fn classify(rules: &RuleSet, found: &[Found], channel: Channel, label: Option<&str>) -> (Kind, bool) {
-    let mut scores = [0_u32; Kind::ALL.len()];
+/// What classifying comes to.
+pub(super) struct Classified {
+    /// The likeliest kind.
+    pub(super) kind: Kind,
+    /// Every kind it may be, the likeliest first.
+    pub(super) plausible: Vec<Kind>,
+}
+
+impl Classified {
+    /// The kind whose time is kept.
+    pub(super) fn due(&self) -> Kind {
+        self.plausible.iter().copied().min_by_key(|kind| kind.working_days()).unwrap_or(self.kind)
+    }
+}
+
+pub(super) fn classify(rules: &RuleSet, found: &[Found], channel: Channel, label: Option<&str>) -> Classified {
+    let mut scores = rules.kinds.prior;
     // A phrase counts once, where it is found first: a word repeated is no stronger evidence.
     let mut counted = HashSet::new();
     for one in found {
@@ -33,14 +47,15 @@ pub(super) fn classify(rules: &RuleSet, found: &[Found], channel: Channel, label
         scores[index(*kind)] += weight;
     }
     let best = scores.iter().copied().max().unwrap_or(0);
-    if best == 0 {
-        // A bare account of a grievance: help or complaint, and help is due sooner.
-        return (Kind::Help, false);
-    }
     let plausible = |kind: &Kind| scores[index(*kind)] + rules.kinds.margin > best && scores[index(*kind)] > 0;
-    let mut kinds = Kind::ALL.into_iter().filter(plausible);
-    let kind = kinds.next().unwrap_or(Kind::Help);
-    (kind, kinds.next().is_none())
+    let mut kinds: Vec<Kind> = Kind::ALL.into_iter().filter(plausible).collect();
+    // The sort is stable: of equals the one with the shorter time is first.
+    kinds.sort_by_key(|kind| std::cmp::Reverse(scores[index(*kind)]));
+    if kinds.is_empty() {
+        // A bare account of a grievance: help or complaint.
+        kinds = vec![Kind::Help, Kind::Complain];
+    }
+    Classified { kind: kinds[0], plausible: kinds }
 }
 
 fn index(kind: Kind) -> usize {

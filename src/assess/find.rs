@@ -91,12 +91,22 @@ pub(super) fn find(rules: &RuleSet, text: &str, part: Part, found: &mut Vec<Foun
                 words.patterns[usize::from(piece)] = begun[phrase.slot as usize + usize::from(piece)].pattern;
             }
             words.patterns[usize::from(used.piece)] = pattern;
-            let full = is_full(&text[start..hit.end()]);
+            let full = phrase.role != Role::ElsewhereWeak && is_full(&text[start..hit.end()]);
             let turned = turned(rules, text, phrase.role, start, hit.end(), full);
             let end = hit.end();
             found.push(Found { role: phrase.role, part, phrase: used.phrase, words, turned, full, start, end });
         }
     }
+}
+
+/// How far before a phrase a word still speaks about it, in characters.
+const NEAR: usize = 12;
+
+/// What stands shortly before, in the same sentence.
+fn nearest(before: &str) -> &str {
+    let start = before.char_indices().rev().nth(NEAR - 1).map_or(0, |(start, _)| start);
+    let near = &before[start..];
+    near.rfind(super::text::BREAK).map_or(near, |end| &near[end..])
 }
 
 fn is_full(place: &str) -> bool {
@@ -106,8 +116,14 @@ fn is_full(place: &str) -> bool {
 fn turned(rules: &RuleSet, text: &str, role: Role, start: usize, end: usize, full: bool) -> bool {
     let (before, after) = (&text[..start], &text[end..]);
     match role {
-        Role::Ask(_) | Role::Hint(_) => rules.negations.iter().any(|word| before.ends_with(word.as_str())),
-        Role::Elsewhere | Role::Home => {
+        Role::Ask(rule) | Role::Hint(rule) => {
+            let near = nearest(before);
+            let near_has = |words: &[String]| words.iter().any(|word| near.contains(word.as_str()));
+            rules.negations.iter().any(|word| before.ends_with(word.as_str()))
+                || near_has(&rules.hypothetical)
+                || (rules.rules[usize::from(rule)].urgency.is_some() && near_has(&rules.past))
+        }
+        Role::Elsewhere | Role::ElsewhereWeak | Role::Home => {
             let places = &rules.places;
             let (mut after_words, bare_words) = (places.afterwards.iter(), places.afterwards_bare.iter());
             after_words.any(|word| after.starts_with(word.as_str()))

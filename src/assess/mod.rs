@@ -8,12 +8,13 @@ mod classify;
 mod find;
 mod rules;
 mod screen;
+mod suggest;
 pub mod text;
 mod verdict;
 
 pub use assessor::{Assessor, remark};
-pub use rules::{FILE_LIMIT, PATTERN_LIMIT, RULE_LIMIT, RuleSet, RulesError};
-pub use verdict::{Article, Disposition, Grounds, Kind, MatchKeys, ShownComplaint, Urgency, Verdict};
+pub use rules::{FILE_LIMIT, PATTERN_LIMIT, RULE_LIMIT, RuleSet, RulesError, SourceFile, Sources};
+pub use verdict::{Article, Disposition, Grounds, Kind, MatchKeys, ShownComplaint, Suggestion, Urgency, Verdict};
 
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,12 @@ use super::{Article, Disposition, Kind, Urgency};
 /// The rule file that comes with the program.
 const SHIPPED: &str = include_str!("../../rules/liaoyang.toml");
 
+/// The subjects that come with the program.
+const SUBJECTS: &str = include_str!("../../rules/subjects.toml");
+
+/// The handling units that come with the program.
+const UNITS: &str = include_str!("../../rules/units.toml");
+
 /// Longest rule file, in bytes.
 pub const FILE_LIMIT: usize = 1 << 20;
 
@@ -27,10 +33,55 @@ pub const RULE_LIMIT: usize = 500;
 /// Most words that all phrases together may come to once their word lists are put in.
 pub const PATTERN_LIMIT: usize = 50_000;
 
+/// Most subjects in a taxonomy.
+pub(super) const SUBJECT_LIMIT: usize = 500;
+
+/// Most handling units.
+pub(super) const UNIT_LIMIT: usize = 500;
+
+/// The texts that a rule set is made of. What is not given comes with the program.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sources<'a> {
+    /// The rule file.
+    pub rules: Option<&'a str>,
+    /// A file with a `[places]` table in place of the rule file's own.
+    pub places: Option<&'a str>,
+    /// The two-level taxonomy of subjects.
+    pub subjects: Option<&'a str>,
+    /// Handling units by their duties.
+    pub units: Option<&'a str>,
+}
+
+/// Which of the files a mistake is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceFile {
+    /// The rule file.
+    Rules,
+    /// The gazetteer.
+    Places,
+    /// The taxonomy of subjects.
+    Subjects,
+    /// The handling units.
+    Units,
+}
+
+impl SourceFile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rules => "rule file",
+            Self::Places => "gazetteer",
+            Self::Subjects => "file of subjects",
+            Self::Units => "file of units",
+        }
+    }
+}
+
 /// What is wrong with a rule file, where, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("rule file, line {line}: {problem}{}", suggestion.as_deref().map(|text| format!("; {text}")).unwrap_or_default())]
+#[error("{}, line {line}: {problem}{}", file.name(), suggestion.as_deref().map(|text| format!("; {text}")).unwrap_or_default())]
 pub struct RulesError {
+    /// Which file.
+    pub file: SourceFile,
     /// Line in the file, from 1.
     pub line: usize,
     /// What is wrong.
@@ -45,10 +96,17 @@ pub struct RuleSet {
     pub(super) version: String,
     pub(super) city: String,
     pub(super) rules: Vec<Rule>,
+    pub(super) subjects: Vec<Subject>,
+    pub(super) units: Vec<Unit>,
+    pub(super) emergency_unit: Option<String>,
     pub(super) thin: Thin,
     pub(super) kinds: Kinds,
     pub(super) places: Places,
     pub(super) negations: Vec<String>,
+    /// Words that, shortly before what is asked for, make it a mere thought: 万一, 担心.
+    pub(super) hypothetical: Vec<String>,
+    /// Words that, shortly before what is urgent, make it long past: 去年, 曾经.
+    pub(super) past: Vec<String>,
     pub(super) phrases: Vec<Phrase>,
     /// Finds every word of every phrase in one pass.
     pub(super) words: AhoCorasick,
@@ -69,9 +127,39 @@ pub(super) struct Rule {
     pub(super) outcome: Disposition,
     pub(super) advice: Option<String>,
     pub(super) urgency: Option<Urgency>,
+    /// In a longer text, in letters, what is not in the head doesn't count.
+    pub(super) longest: usize,
     pub(super) place: Option<PlaceCondition>,
     pub(super) channels: Vec<Channel>,
     pub(super) needs_mention: bool,
+    /// One bit for each feature that must be there.
+    pub(super) needs: u32,
+}
+
+/// A subject of the two-level taxonomy.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) first: String,
+    pub(super) second: String,
+}
+
+/// A handling unit.
+#[derive(Debug)]
+pub(super) struct Unit {
+    pub(super) name: String,
+    /// Its sub-platform of the hotline (分平台, Article 5), where it has one.
+    pub(super) platform: Option<String>,
+    /// Subjects that are its duty, as `first/second` or `first`.
+    pub(super) duties: Vec<String>,
+}
+
+/// One of the things a complaint must tell (Article 13(4)).
+#[derive(Debug)]
+pub(super) struct Element {
+    /// How the petitioner is asked for it.
+    pub(super) ask: String,
+    /// Told where this many letters say something, whatever the words; 0 for never.
+    pub(super) least: usize,
 }
 
 /// When a text is too thin to be handled (Article 13(4)).
@@ -79,7 +167,10 @@ pub(super) struct Rule {
 pub(super) struct Thin {
     pub(super) article: Article,
     pub(super) least: usize,
+    /// Below this many letters, what tells too few elements is vague.
+    pub(super) vague: usize,
     pub(super) advice: String,
+    pub(super) elements: Vec<Element>,
 }
 
 /// How the kind of request is weighed.
@@ -88,6 +179,8 @@ pub(super) struct Kinds {
     pub(super) margin: u32,
     pub(super) head_factor: u32,
     pub(super) label_weight: u32,
+    /// What each kind has before anything is read, in the order of [`Kind::ALL`].
+    pub(super) prior: [u32; 4],
     pub(super) labels: HashMap<String, Vec<Kind>>,
     pub(super) channels: Vec<(Channel, Kind, u32)>,
 }
@@ -110,8 +203,10 @@ pub(super) enum Role {
     Ask(u16),
     /// Suggests it: a person should look.
     Hint(u16),
-    /// Must be there too.
+    /// Must be there too: one of several.
     Mention(u16),
+    /// A feature that must be there too: each of several.
+    Need(u16, u8),
     /// Speaks against the rule: a person decides.
     Against(u16),
     /// Shows that the matter is another one.
@@ -128,6 +223,12 @@ pub(super) enum Role {
     Home,
     /// A name of another place.
     Elsewhere,
+    /// A name of another place that may be something else: proves nothing by itself.
+    ElsewhereWeak,
+    /// Tells an element that every complaint must tell.
+    Element(u8),
+    /// Speaks for a subject, with this weight.
+    Subject(u16, u8),
 }
 
 /// A phrase: one or several pieces that stand in this order, near to each other and in one sentence.
@@ -146,23 +247,49 @@ pub(super) struct Use {
     pub(super) piece: u8,
 }
 
+impl RulesError {
+    fn within(self, file: SourceFile) -> Self {
+        Self { file, ..self }
+    }
+}
+
 impl RuleSet {
+    /// Makes a rule set of its texts.
+    ///
+    /// # Errors
+    /// [`RulesError`] names the file, the line, what is wrong there and, where a known word is near, what was probably
+    /// meant.
+    pub fn build(sources: Sources<'_>) -> Result<Self, RulesError> {
+        let rules = sources.rules.unwrap_or(SHIPPED);
+        let subjects = sources.subjects.unwrap_or(SUBJECTS);
+        let units = sources.units.unwrap_or(UNITS);
+        let places = match sources.places {
+            Some(places) => Some((file::read_places(places).map_err(|error| error.within(SourceFile::Places))?, places)),
+            None => None,
+        };
+        compile::compile(&compile::Files {
+            rules: (&file::read(rules)?, rules),
+            places: places.as_ref().map(|(file, text)| (file, *text)),
+            subjects: (&file::read_subjects(subjects).map_err(|error| error.within(SourceFile::Subjects))?, subjects),
+            units: (&file::read_units(units).map_err(|error| error.within(SourceFile::Units))?, units),
+        })
+    }
+
     /// Reads a rule file.
     ///
     /// # Errors
-    /// [`RulesError`] names the line, what is wrong there and, where a known word is near, what was probably meant.
+    /// [`RulesError`], as [`RuleSet::build`].
     pub fn parse(text: &str) -> Result<Self, RulesError> {
-        compile::compile(&file::read(text)?, text, None)
+        Self::build(Sources { rules: Some(text), ..Sources::default() })
     }
 
     /// Reads a rule file, and the names of places from another one (a file with a `[places]` table), so that a city can
     /// keep its own gazetteer and take the rules as they are.
     ///
     /// # Errors
-    /// [`RulesError`], as [`RuleSet::parse`]; a line is a line of the file in which the mistake is.
+    /// [`RulesError`], as [`RuleSet::build`].
     pub fn parse_with_places(text: &str, places: &str) -> Result<Self, RulesError> {
-        let file = file::read(text)?;
-        compile::compile(&file, text, Some((&file::read_places(places)?, places)))
+        Self::build(Sources { rules: Some(text), places: Some(places), ..Sources::default() })
     }
 
     /// The rules that come with the program.
@@ -170,7 +297,7 @@ impl RuleSet {
     /// # Errors
     /// [`RulesError`] if the shipped file is wrong, which a test rules out.
     pub fn shipped() -> Result<Self, RulesError> {
-        Self::parse(SHIPPED)
+        Self::build(Sources::default())
     }
 
     /// The text of the rule file that comes with the program: what an office copies to begin with its own.
@@ -178,7 +305,8 @@ impl RuleSet {
         SHIPPED
     }
 
-    /// Version of the rules, as the file says.
+    /// Version of the rules: what the file says, and eight digits of the digest of its text, so that two texts never
+    /// have one version.
     pub fn version(&self) -> &str {
         &self.version
     }

@@ -15,6 +15,9 @@ use super::{
 /// Most pieces of evidence shown on each side.
 const EVIDENCE_LIMIT: usize = 8;
 
+/// So many of the elements of Article 13(4) missing make a short text vague.
+const VAGUE: usize = 3;
+
 /// What screening comes to.
 pub(super) struct Screened {
     pub(super) disposition: Disposition,
@@ -29,6 +32,8 @@ pub(super) struct Circumstances {
     pub(super) meaningful: usize,
     /// It names one of our tickets: a follow-up may be as short as it likes.
     pub(super) follow_up: bool,
+    /// It asks a question, which needs neither time nor parties.
+    pub(super) asks: bool,
     /// It was made so long ago that nothing in it is happening now.
     pub(super) old: bool,
 }
@@ -41,6 +46,8 @@ struct Tally {
     body: Vec<u32>,
     hinted: bool,
     mentioned: bool,
+    /// Features found that the rule needs, one bit each.
+    needs: u32,
     /// Where it is shown to be another matter: in the head, or only in the body, which is final only where the head
     /// doesn't ask for it.
     other: Option<Part>,
@@ -63,10 +70,13 @@ enum Strength {
 }
 
 impl Tally {
-    fn strength(&self, rule: &Rule, channel: Channel) -> Option<Strength> {
+    fn strength(&self, rule: &Rule, circumstances: &Circumstances) -> Option<Strength> {
+        let channel = circumstances.channel;
         let excluded = self.other == Some(Part::Head)
             || (self.other.is_some() && !self.head)
-            || (rule.needs_mention && !self.mentioned);
+            || (rule.needs_mention && !self.mentioned)
+            || self.needs & rule.needs != rule.needs
+            || (circumstances.meaningful > rule.longest && !self.head);
         if excluded || !(rule.channels.is_empty() || rule.channels.contains(&channel)) {
             return None;
         }
@@ -84,6 +94,22 @@ impl Tally {
             return None;
         }
         Some(if clear && !contradicted { Strength::Clear } else { Strength::Doubtful })
+    }
+
+    /// How sure it is that the rule applies, 0 to 100.
+    fn score(&self, rule: &Rule, strength: Strength) -> u8 {
+        let asked = match (rule.place, self.place) {
+            (Some(_), Some(Place::Elsewhere)) => 60,
+            _ if self.head => 60,
+            _ if self.body.len() >= 2 => 60,
+            _ => 30,
+        };
+        let more = 10 * self.evidence.len().saturating_sub(1);
+        let contrary = 20 * self.against.len();
+        let score = (asked + more).min(100).saturating_sub(contrary);
+        // What is doubtful never looks as sure as what was acted on.
+        let score = if strength == Strength::Clear { score.max(60) } else { score.min(59) };
+        u8::try_from(score).unwrap_or(100)
     }
 
     /// How soon, by this rule: what the body mentions once in passing is not urgent.
@@ -108,6 +134,7 @@ pub(super) fn machine(rules: &RuleSet, machine: Machine, evidence: &str) -> Scre
         evidence: vec![evidence.to_owned()],
         against: Vec::new(),
         advice: Some(advice.to_owned()),
+        score: 100,
     };
     Screened { disposition: Disposition::Decline, grounds, urgency: Urgency::Normal }
 }
@@ -143,14 +170,16 @@ pub(super) fn screen(rules: &RuleSet, found: &[Found], circumstances: &Circumsta
         .rules
         .iter()
         .zip(&tallies)
-        .filter_map(|(rule, tally)| Some((rule, tally, tally.strength(rule, circumstances.channel)?)))
+        .filter_map(|(rule, tally)| Some((rule, tally, tally.strength(rule, circumstances)?)))
         .collect();
     let urgency = applying
         .iter()
         .filter_map(|(rule, tally, strength)| tally.urgency(rule, *strength))
         .max()
         .unwrap_or(Urgency::Normal);
-    let decide = |disposition, rule: &Rule, tally: &Tally, more: &[String], advice: Option<String>| {
+    let decide = |disposition, (rule, tally, strength): &(&Rule, &Tally, Strength), more: &[String]| {
+        let (advice, score) = (rule.advice.clone(), tally.score(rule, *strength));
+        let score = if disposition == Disposition::Hold { score.min(59) } else { score };
         let mut against = tally.against.clone();
         against.extend(more.iter().take(EVIDENCE_LIMIT).cloned());
         let grounds = Grounds {
@@ -160,55 +189,86 @@ pub(super) fn screen(rules: &RuleSet, found: &[Found], circumstances: &Circumsta
             evidence: tally.evidence.clone(),
             against,
             advice,
+            score,
         };
         Screened { disposition, grounds, urgency }
     };
 
     // Danger now comes before everything, even before how little was said.
-    if let Some((rule, tally, strength)) = applying.iter().find(|(rule, ..)| rule.urgency == Some(Urgency::Emergency)) {
-        let clear = *strength == Strength::Clear && !circumstances.old;
-        let disposition = if clear { rule.outcome } else { Disposition::Hold };
+    let emergency = applying.iter().filter(|(rule, ..)| rule.urgency == Some(Urgency::Emergency));
+    if let Some(first) = emergency.max_by_key(|(rule, tally, strength)| tally.score(rule, *strength)) {
+        let clear = first.2 == Strength::Clear && !circumstances.old;
+        let disposition = if clear { first.0.outcome } else { Disposition::Hold };
         let more = if circumstances.old { vec!["来件时间已过一天以上".to_owned()] } else { Vec::new() };
-        return decide(disposition, rule, tally, &more, rule.advice.clone());
+        return decide(disposition, first, &more);
     }
+    let missing = missing(rules, found, circumstances);
     if circumstances.meaningful < rules.thin.least && !circumstances.follow_up {
-        return thin(rules, urgency);
+        return thin(rules, "thin", &missing, urgency);
     }
     applying.retain(|(rule, ..)| rule.outcome != Disposition::Accept);
+    // Too vague to be handled, and nothing else to say about it (Articles 8(2) and 13(4)).
+    let vague = circumstances.meaningful < rules.thin.vague && missing.len() >= VAGUE;
+    if vague && applying.is_empty() && !circumstances.follow_up && !circumstances.asks {
+        return thin(rules, "vague", &missing, urgency);
+    }
     if circumstances.follow_up || applying.is_empty() {
         return accept(rules, found, &tallies, circumstances, urgency);
     }
     // A matter elsewhere is elsewhere whatever else it is about.
-    if let Some((rule, tally, _)) =
+    if let Some(elsewhere) =
         applying.iter().find(|(rule, _, strength)| rule.place.is_some() && *strength == Strength::Clear)
     {
-        return decide(rule.outcome, rule, tally, &[], rule.advice.clone());
+        return decide(elsewhere.0.outcome, elsewhere, &[]);
     }
-    let mut clear = applying.iter().filter(|(.., strength)| *strength == Strength::Clear);
-    let Some((rule, tally, _)) = clear.next() else {
-        let (rule, tally, _) = applying[0];
-        return decide(Disposition::Hold, rule, tally, &administrative, rule.advice.clone());
+    let mut clear: Vec<&(&Rule, &Tally, Strength)> =
+        applying.iter().filter(|(.., strength)| *strength == Strength::Clear).collect();
+    clear.sort_by_key(|(rule, tally, strength)| std::cmp::Reverse(tally.score(rule, *strength)));
+    let Some((first, others)) = clear.split_first() else {
+        let surest = applying.iter().max_by_key(|(rule, tally, strength)| tally.score(rule, *strength));
+        return decide(Disposition::Hold, surest.unwrap_or(&applying[0]), &administrative);
     };
     let mut against: Vec<String> = administrative;
     against.extend(
-        clear.filter(|(other, ..)| other.article != rule.article).flat_map(|(_, other, _)| other.evidence.clone()),
+        others
+            .iter()
+            .filter(|(other, ..)| other.article != first.0.article)
+            .flat_map(|(_, other, _)| other.evidence.clone()),
     );
     // A doubtful place outweighs another clear ground: the notice would name the wrong office.
     against.extend(
         applying.iter().filter(|(other, ..)| other.place.is_some()).flat_map(|(_, other, _)| other.evidence.clone()),
     );
-    let disposition = if against.is_empty() { rule.outcome } else { Disposition::Hold };
-    decide(disposition, rule, tally, &against, rule.advice.clone())
+    let disposition = if against.is_empty() { first.0.outcome } else { Disposition::Hold };
+    decide(disposition, first, &against)
 }
 
-fn thin(rules: &RuleSet, urgency: Urgency) -> Screened {
+/// What a complaint must tell and this one does not (Article 13(4)).
+fn missing(rules: &RuleSet, found: &[Found], circumstances: &Circumstances) -> Vec<String> {
+    let told = |number: usize| {
+        let by_words = found.iter().any(|one| matches!(one.role, Role::Element(of) if usize::from(of) == number));
+        let least = rules.thin.elements[number].least;
+        by_words || (least > 0 && circumstances.meaningful >= least)
+    };
+    let elements = rules.thin.elements.iter().enumerate();
+    elements.filter(|(number, _)| !told(*number)).map(|(_, element)| element.ask.clone()).collect()
+}
+
+/// Held until what is missing is told; the petitioner is asked for it.
+fn thin(rules: &RuleSet, rule: &str, missing: &[String], urgency: Urgency) -> Screened {
+    let advice = if missing.is_empty() {
+        rules.thin.advice.clone()
+    } else {
+        format!("{}请补充：{}。", rules.thin.advice, missing.join("、"))
+    };
     let grounds = Grounds {
-        rule: "thin".to_owned(),
+        rule: rule.to_owned(),
         rules_version: rules.version.clone(),
         article: rules.thin.article,
         evidence: Vec::new(),
         against: Vec::new(),
-        advice: Some(rules.thin.advice.clone()),
+        advice: Some(advice),
+        score: 50,
     };
     Screened { disposition: Disposition::Hold, grounds, urgency }
 }
@@ -222,15 +282,18 @@ fn accept(
     urgency: Urgency,
 ) -> Screened {
     let applies = rules.rules.iter().zip(tallies).find(|(rule, tally)| {
-        rule.outcome == Disposition::Accept && tally.strength(rule, circumstances.channel).is_some()
+        rule.outcome == Disposition::Accept && tally.strength(rule, circumstances).is_some()
     });
+    let against = mentioned(rules, tallies);
+    let score = u8::try_from(100 - 10 * against.len().min(5)).unwrap_or(100);
     let grounds = |rule: String, article, evidence, advice| Grounds {
         rule,
         rules_version: rules.version.clone(),
         article,
         evidence,
-        against: Vec::new(),
+        against,
         advice,
+        score,
     };
     let grounds = if let Some((rule, tally)) = applies {
         grounds(rule.id.clone(), rule.article, tally.evidence.clone(), rule.advice.clone())
@@ -249,12 +312,29 @@ fn accept(
     Screened { disposition: Disposition::Accept, grounds, urgency }
 }
 
+/// What was found for rules that would turn the petitioner away, and did not suffice: mentioned, not asked for.
+fn mentioned(rules: &RuleSet, tallies: &[Tally]) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for (_, tally) in rules.rules.iter().zip(tallies).filter(|(rule, _)| rule.outcome != Disposition::Accept) {
+        for word in &tally.evidence {
+            if words.len() < EVIDENCE_LIMIT && !words.contains(word) {
+                words.push(word.clone());
+            }
+        }
+    }
+    words
+}
+
 fn tally(rules: &RuleSet, found: &[Found]) -> Vec<Tally> {
     let mut tallies: Vec<Tally> = Vec::new();
     tallies.resize_with(rules.rules.len(), Tally::default);
     for one in found {
-        let (Role::Ask(rule) | Role::Hint(rule) | Role::Mention(rule) | Role::Against(rule) | Role::Unless(rule)) =
-            one.role
+        let (Role::Ask(rule)
+        | Role::Hint(rule)
+        | Role::Mention(rule)
+        | Role::Need(rule, _)
+        | Role::Against(rule)
+        | Role::Unless(rule)) = one.role
         else {
             continue;
         };
@@ -271,6 +351,7 @@ fn tally(rules: &RuleSet, found: &[Found]) -> Vec<Tally> {
                 Role::Ask(_) if !tally.body.contains(&one.phrase) => tally.body.push(one.phrase),
                 Role::Hint(_) => tally.hinted = true,
                 Role::Mention(_) => tally.mentioned = true,
+                Role::Need(_, bit) => tally.needs |= 1 << bit,
                 Role::Unless(_) => {
                     against = true;
                     tally.other =
@@ -300,7 +381,8 @@ fn place(rules: &RuleSet, found: &[Found], tallies: &mut [Tally]) {
     }
     let places = outermost(found);
     let count = |role: Role, part: Part| {
-        places.iter().filter(|one| one.role == role && one.part == part && (role == Role::Home || !one.turned)).count()
+        let of_role = |one: &&&Found| one.role == role || (role == Role::Elsewhere && one.role == Role::ElsewhereWeak);
+        places.iter().filter(of_role).filter(|one| one.part == part && (role == Role::Home || !one.turned)).count()
     };
     let home = count(Role::Home, Part::Head) + count(Role::Home, Part::Body) + count(Role::Home, Part::Place);
     let (place, head) = (count(Role::Elsewhere, Part::Place), count(Role::Elsewhere, Part::Head));
@@ -326,7 +408,11 @@ fn place(rules: &RuleSet, found: &[Found], tallies: &mut [Tally]) {
         }
         tally.place = Some(verdict);
         for (role, side) in [(Role::Elsewhere, &mut tally.evidence), (Role::Home, &mut tally.against)] {
-            for one in places.iter().filter(|one| one.role == role && (role == Role::Home || !one.turned)) {
+            let of_role = |one: &&&Found| match role {
+                Role::Home => one.role == Role::Home,
+                _ => matches!(one.role, Role::Elsewhere | Role::ElsewhereWeak) && !one.turned,
+            };
+            for one in places.iter().filter(of_role) {
                 let words = one.words.spell(rules);
                 if side.len() < EVIDENCE_LIMIT && !side.contains(&words) {
                     side.push(words);
@@ -338,7 +424,10 @@ fn place(rules: &RuleSet, found: &[Found], tallies: &mut [Tally]) {
 
 /// Places that lie in no longer or earlier name of a place: 上海城市 names 上海, not 海城市.
 fn outermost(found: &[Found]) -> Vec<&Found> {
-    let mut places: Vec<&Found> = found.iter().filter(|one| matches!(one.role, Role::Home | Role::Elsewhere)).collect();
+    let mut places: Vec<&Found> = found
+        .iter()
+        .filter(|one| matches!(one.role, Role::Home | Role::Elsewhere | Role::ElsewhereWeak))
+        .collect();
     places.sort_by_key(|one| (one.part as u8, one.start, std::cmp::Reverse(one.end)));
     let mut reached = (0, 0);
     places.retain(|one| {

@@ -239,8 +239,29 @@ pub struct Grounds {
     pub evidence: Vec<String>,
     /// The words that spoke against it; personal data masked.
     pub against: Vec<String>,
+    /// How sure it is, 0 to 100: what is guided or declined has at least 60 and nothing against it. A person's own
+    /// decision, and one of before there were scores, has 0.
+    #[serde(default)]
+    pub score: u8,
     /// What to tell the petitioner: where to turn, or what is missing.
     pub advice: Option<String>,
+}
+
+/// What may help whoever assigns a complaint: suggestions, never decisions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default)]
+pub struct Suggestion {
+    /// Subject in two levels, as 城乡建设/供热.
+    pub subject: Option<String>,
+    /// The words that speak for it.
+    pub evidence: Vec<String>,
+    /// Handling unit (承办单位) whose duty the subject is.
+    pub unit: Option<String>,
+    /// Who else must have it at once: the unit's sub-platform for water, power, gas and heat (Article 19), the city's
+    /// emergency office where danger is reported (Article 17).
+    pub also_to: Vec<String>,
+    /// Every kind that it may be, the likeliest first; several where it is in doubt.
+    pub kinds: Vec<Kind>,
 }
 
 /// A complaint as handlers see it: no petitioner, personal data in free text masked (Article 24).
@@ -269,6 +290,8 @@ pub struct ShownComplaint {
     pub remarks: Vec<String>,
     /// How many pieces of personal data were masked.
     pub masked: u32,
+    /// Subject and handling unit, suggested.
+    pub suggested: Suggestion,
 }
 
 /// By what an entry is matched with what is known.
@@ -297,10 +320,12 @@ pub struct Verdict {
     pub disposition: Disposition,
     /// Why.
     pub grounds: Grounds,
-    /// Kind of request.
+    /// Kind of request: the likeliest.
     pub kind: Kind,
-    /// Whether the kind is beyond doubt; in doubt the shorter time is kept.
+    /// Whether the kind is beyond doubt.
     pub kind_certain: bool,
+    /// The kind whose time to completion is kept: in doubt the one with the shortest among those it may be.
+    pub due_kind: Kind,
     /// How soon.
     pub urgency: Urgency,
     /// By what it is matched.

@@ -273,7 +273,7 @@ impl<'a> Planner<'a, '_> {
         let verdict = &assessed.verdict;
         let calendar = self.context.calendar;
         let assign = calendar.add_working_hours(self.context.now, ASSIGN_HOURS);
-        let complete = calendar.add_working_days(self.context.now, u16::from(verdict.kind.working_days()));
+        let complete = calendar.add_working_days(self.context.now, u16::from(verdict.due_kind.working_days()));
         let due_note = assign.as_ref().err().or(complete.as_ref().err()).map(ToString::to_string);
         let ticket = NewTicket {
             id,
@@ -398,5 +398,6 @@ fn own_grounds(rule: &str, article: Article, evidence: String) -> Grounds {
         evidence: vec![evidence],
         against: Vec::new(),
         advice: None,
+        score: 0,
     }
 }

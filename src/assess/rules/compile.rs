@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use aho_corasick::AhoCorasick;
+use connectors::entry::digest_hex;
 use toml::Spanned;
 
 use super::{
-    Kinds, PATTERN_LIMIT, Phrase, Places, RULE_LIMIT, Role, Rule, RuleSet, RulesError, Thin, Use,
-    file::{self, File, KindFile, PlacesFile, RuleFile, Text},
+    Element, Kinds, PATTERN_LIMIT, Phrase, Places, RULE_LIMIT, Role, Rule, RuleSet, RulesError, SUBJECT_LIMIT, SourceFile,
+    Subject, Thin, UNIT_LIMIT, Unit, Use,
+    file::{self, File, KindFile, PlacesFile, RuleFile, SubjectsFile, Text, ThinFile, UnitsFile},
 };
 use crate::assess::{Article, Disposition, Kind, text::normal};
 
@@ -17,73 +19,66 @@ const GAP: char = '…';
 /// Most pieces of one phrase.
 const PIECES: usize = 4;
 
-pub(super) fn compile(file: &File, text: &str, places: Option<(&PlacesFile, &str)>) -> Result<RuleSet, RulesError> {
-    let version = file.version.get_ref().trim();
-    if version.is_empty() || version.len() > 40 {
-        return Err(error(text, &file.version, "the version must have 1 to 40 bytes".to_owned()));
-    }
-    let mut builder =
-        Builder { text, words: &file.words, phrases: Vec::new(), patterns: Patterns::default(), slots: 0 };
+/// Most features that one rule needs.
+const NEEDS: usize = 32;
+
+/// The files read, each with its text, in which mistakes are told by line.
+pub(super) struct Files<'a> {
+    pub(super) rules: (&'a File, &'a str),
+    pub(super) places: Option<(&'a PlacesFile, &'a str)>,
+    pub(super) subjects: (&'a SubjectsFile, &'a str),
+    pub(super) units: (&'a UnitsFile, &'a str),
+}
+
+pub(super) fn compile(files: &Files<'_>) -> Result<RuleSet, RulesError> {
+    let (file, text) = files.rules;
+    let mut builder = Builder {
+        file: SourceFile::Rules,
+        text,
+        words: &file.words,
+        features: &file.features,
+        phrases: Vec::new(),
+        patterns: Patterns::default(),
+        slots: 0,
+    };
+    let version = builder.version(file, files.places.map(|(_, text)| text))?;
     let rules = builder.rules(&file.rule)?;
     builder.add(&file.administrative, Role::Administrative)?;
-    builder.add(&file.thin.filler, Role::Filler)?;
-    for clause in &file.clauses {
-        match article(text, &clause.article)? {
-            Article { number: 6, clause: Some(number @ 1..=4) } => {
-                builder.add(&clause.phrases, Role::Clause(number))?;
-            }
-            _ => return Err(error(text, &clause.article, "a clause of acceptance is one of 6(1) to 6(4)".to_owned())),
+    builder.clauses(file)?;
+    let thin = builder.thin(&file.thin)?;
+    let kinds = builder.kinds(file)?;
+    let place_file = match files.places {
+        Some((places, text)) => {
+            builder.look_at(SourceFile::Places, text);
+            places
         }
-    }
-    let thin =
-        Thin { article: article(text, &file.thin.article)?, least: file.thin.least, advice: file.thin.advice.clone() };
-    for (kind, evidence) in [
-        (Kind::Consult, &file.kinds.consult),
-        (Kind::Suggest, &file.kinds.suggest),
-        (Kind::Help, &file.kinds.help),
-        (Kind::Complain, &file.kinds.complain),
-    ] {
-        builder.kind(kind, evidence)?;
-    }
-    let kinds = Kinds {
-        margin: file.kinds.margin,
-        head_factor: file.kinds.head_factor,
-        label_weight: file.kinds.label_weight,
-        labels: file.kinds.labels.iter().map(|(label, kinds)| (normal(label), kinds.clone())).collect(),
-        channels: file.kinds.channels.iter().map(|entry| (entry.channel, entry.kind, entry.weight)).collect(),
+        None => &file.places,
     };
-    let (place_file, place_text) = match places {
-        Some((places, text)) => (places, text),
-        None => (&file.places, text),
-    };
-    if place_file.home.is_empty() {
-        let problem = "`places.home` names no place: without a home no matter can be elsewhere".to_owned();
-        return Err(RulesError { line: 1, problem, suggestion: None });
-    }
-    builder.text = place_text;
-    builder.add(&place_file.home, Role::Home)?;
-    builder.add(&place_file.elsewhere, Role::Elsewhere)?;
-    let guards =
-        |list: &[Text]| list.iter().map(|text| normal(text.get_ref())).filter(|text| !text.is_empty()).collect();
-    let places = Places {
-        beforehand: guards(&place_file.not_before),
-        afterwards: guards(&place_file.not_after),
-        afterwards_bare: guards(&place_file.not_after_bare),
-    };
+    let places = builder.places(place_file)?;
+    builder.look_at(SourceFile::Subjects, files.subjects.1);
+    let subjects = builder.subjects(files.subjects.0)?;
+    builder.look_at(SourceFile::Units, files.units.1);
+    let units = builder.units(files.units.0, &subjects)?;
     let (first, uses) = builder.patterns.table();
     let automaton = AhoCorasick::new(&builder.patterns.list).map_err(|cause| RulesError {
+        file: SourceFile::Rules,
         line: 1,
         problem: format!("the phrases do not make an automaton: {cause}"),
         suggestion: Some("use fewer or shorter phrases".to_owned()),
     })?;
     Ok(RuleSet {
-        version: version.to_owned(),
+        version,
         city: file.city.clone(),
         rules,
+        subjects,
+        units,
+        emergency_unit: files.units.0.emergency.clone(),
         thin,
         kinds,
         places,
         negations: guards(&file.negations),
+        hypothetical: guards(&file.hypothetical),
+        past: guards(&file.past),
         phrases: builder.phrases,
         words: automaton,
         spelled: builder.patterns.list,
@@ -91,6 +86,10 @@ pub(super) fn compile(file: &File, text: &str, places: Option<(&PlacesFile, &str
         uses,
         slots: builder.slots as usize,
     })
+}
+
+fn guards(list: &[Text]) -> Vec<String> {
+    list.iter().map(|text| normal(text.get_ref())).filter(|text| !text.is_empty()).collect()
 }
 
 /// Every word of every phrase once, with the places where it is used.
@@ -126,20 +125,164 @@ impl Patterns {
 }
 
 struct Builder<'a> {
+    /// The file that is looked at, and its text: where a mistake is told.
+    file: SourceFile,
     text: &'a str,
     words: &'a BTreeMap<String, Vec<Text>>,
+    features: &'a BTreeMap<String, Vec<Text>>,
     phrases: Vec<Phrase>,
     patterns: Patterns,
     slots: u32,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn look_at(&mut self, file: SourceFile, text: &'a str) {
+        (self.file, self.text) = (file, text);
+    }
+
+    fn error<T>(&self, place: &Spanned<T>, problem: String) -> RulesError {
+        RulesError { file: self.file, line: file::line(self.text, place.span().start), problem, suggestion: None }
+    }
+
+    fn article(&self, written: &Text) -> Result<Article, RulesError> {
+        written.get_ref().parse().map_err(|cause| self.error(written, format!("{cause}")))
+    }
+
+    /// What the file says, and the beginning of a digest of its text and of the gazetteer that replaces its own.
+    fn version(&self, file: &File, places: Option<&str>) -> Result<String, RulesError> {
+        let declared = file.version.get_ref().trim();
+        let well_formed = (1..=40).contains(&declared.len())
+            && declared.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
+        if !well_formed {
+            let problem = "the version must have 1 to 40 letters, digits, dots, hyphens or underscores".to_owned();
+            return Err(self.error(&file.version, problem));
+        }
+        let digest = digest_hex(&[self.text.as_bytes(), places.unwrap_or_default().as_bytes()]);
+        Ok(format!("{declared}+{}", digest.get(..8).unwrap_or(&digest)))
+    }
+
+    fn clauses(&mut self, file: &File) -> Result<(), RulesError> {
+        for clause in &file.clauses {
+            match self.article(&clause.article)? {
+                Article { number: 6, clause: Some(number @ 1..=4) } => {
+                    self.add(&clause.phrases, Role::Clause(number))?;
+                }
+                _ => {
+                    let problem = "a clause of acceptance is one of 6(1) to 6(4)".to_owned();
+                    return Err(self.error(&clause.article, problem));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn thin(&mut self, thin: &ThinFile) -> Result<Thin, RulesError> {
+        self.add(&thin.filler, Role::Filler)?;
+        let mut elements = Vec::new();
+        for (number, element) in thin.element.iter().enumerate() {
+            let Ok(number) = u8::try_from(number) else {
+                return Err(self.error(&element.ask, "more than 256 elements".to_owned()));
+            };
+            self.add(&element.phrases, Role::Element(number))?;
+            elements.push(Element { ask: element.ask.get_ref().clone(), least: element.least });
+        }
+        Ok(Thin {
+            article: self.article(&thin.article)?,
+            least: thin.least,
+            vague: thin.vague,
+            advice: thin.advice.clone(),
+            elements,
+        })
+    }
+
+    fn kinds(&mut self, file: &File) -> Result<Kinds, RulesError> {
+        let kinds = &file.kinds;
+        let files = [&kinds.consult, &kinds.suggest, &kinds.help, &kinds.complain];
+        for (kind, evidence) in Kind::ALL.into_iter().zip(files) {
+            self.kind(kind, evidence)?;
+        }
+        Ok(Kinds {
+            margin: kinds.margin,
+            head_factor: kinds.head_factor,
+            label_weight: kinds.label_weight,
+            prior: files.map(|file| file.prior),
+            labels: kinds.labels.iter().map(|(label, kinds)| (normal(label), kinds.clone())).collect(),
+            channels: kinds.channels.iter().map(|entry| (entry.channel, entry.kind, entry.weight)).collect(),
+        })
+    }
+
+    fn places(&mut self, places: &PlacesFile) -> Result<Places, RulesError> {
+        if places.home.is_empty() {
+            let problem = "`places.home` names no place: without a home no matter can be elsewhere".to_owned();
+            return Err(RulesError { file: self.file, line: 1, problem, suggestion: None });
+        }
+        self.add(&places.home, Role::Home)?;
+        self.add(&places.elsewhere, Role::Elsewhere)?;
+        self.add(&places.elsewhere_weak, Role::ElsewhereWeak)?;
+        Ok(Places {
+            beforehand: guards(&places.not_before),
+            afterwards: guards(&places.not_after),
+            afterwards_bare: guards(&places.not_after_bare),
+        })
+    }
+
+    fn subjects(&mut self, file: &SubjectsFile) -> Result<Vec<Subject>, RulesError> {
+        let mut subjects = Vec::new();
+        let mut names = HashSet::new();
+        for subject in &file.subject {
+            let name = subject.name.get_ref();
+            let levels = name.split_once('/');
+            let levels = levels.filter(|(first, second)| {
+                !first.is_empty() && !second.is_empty() && !second.contains('/')
+            });
+            let Some((first, second)) = levels else {
+                return Err(self.error(&subject.name, format!("subject {name:?}: two levels, as 城乡建设/供热")));
+            };
+            if !names.insert(name.as_str()) {
+                return Err(self.error(&subject.name, format!("two subjects are named {name:?}")));
+            }
+            if subjects.len() == SUBJECT_LIMIT {
+                return Err(self.error(&subject.name, format!("more than {SUBJECT_LIMIT} subjects")));
+            }
+            let number = u16::try_from(subjects.len()).unwrap_or(u16::MAX);
+            self.add(&subject.strong, Role::Subject(number, 3))?;
+            self.add(&subject.weak, Role::Subject(number, 1))?;
+            subjects.push(Subject { first: first.to_owned(), second: second.to_owned() });
+        }
+        Ok(subjects)
+    }
+
+    fn units(&self, file: &UnitsFile, subjects: &[Subject]) -> Result<Vec<Unit>, RulesError> {
+        let names: Vec<String> =
+            subjects.iter().map(|subject| format!("{}/{}", subject.first, subject.second)).collect();
+        let mut units = Vec::new();
+        for unit in &file.unit {
+            if units.len() == UNIT_LIMIT {
+                return Err(self.error(&unit.name, format!("more than {UNIT_LIMIT} units")));
+            }
+            for duty in &unit.duties {
+                let name = duty.get_ref().as_str();
+                if !names.iter().any(|known| known == name) && !subjects.iter().any(|subject| subject.first == name) {
+                    let mut error = self.error(duty, format!("{}: there is no subject {name:?}", unit.name.get_ref()));
+                    error.suggestion = file::nearest(name, names.iter().map(String::as_str));
+                    return Err(error);
+                }
+            }
+            units.push(Unit {
+                name: unit.name.get_ref().clone(),
+                platform: unit.platform.clone(),
+                duties: unit.duties.iter().map(|duty| duty.get_ref().clone()).collect(),
+            });
+        }
+        Ok(units)
+    }
+
     fn rules(&mut self, files: &[RuleFile]) -> Result<Vec<Rule>, RulesError> {
         let mut rules = Vec::with_capacity(files.len());
         let mut ids = HashSet::new();
         for file in files {
             if rules.len() == RULE_LIMIT {
-                return Err(error(self.text, &file.id, format!("more than {RULE_LIMIT} rules")));
+                return Err(self.error(&file.id, format!("more than {RULE_LIMIT} rules")));
             }
             rules.push(self.rule(file, rules.len(), &mut ids)?);
         }
@@ -152,12 +295,12 @@ impl Builder<'_> {
             && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_'));
         if !well_formed {
             let problem = format!("rule id {id:?}: 1 to 60 lower-case letters, digits, dots and underscores");
-            return Err(error(self.text, &file.id, problem));
+            return Err(self.error(&file.id, problem));
         }
         if !ids.insert(id) {
-            return Err(error(self.text, &file.id, format!("two rules have the id {id:?}")));
+            return Err(self.error(&file.id, format!("two rules have the id {id:?}")));
         }
-        let article = article(self.text, &file.article)?;
+        let article = self.article(&file.article)?;
         let outcome = *file.outcome.get_ref();
         let fits = match outcome {
             Disposition::Accept => article.number == 6,
@@ -167,7 +310,7 @@ impl Builder<'_> {
         };
         if !fits {
             let problem = format!("rule {id:?}: article {article} is no ground for this outcome");
-            let mut error = error(self.text, &file.article, problem);
+            let mut error = self.error(&file.article, problem);
             error.suggestion = Some("accept rests on 6(n), guide on 7(n), decline on 8(n)".to_owned());
             return Err(error);
         }
@@ -175,11 +318,11 @@ impl Builder<'_> {
         if turns_away && file.advice.as_deref().is_none_or(|advice| advice.trim().is_empty()) {
             let problem =
                 format!("rule {id:?} turns petitioners away and gives no `advice`: Article 13(3) asks for another way");
-            return Err(error(self.text, &file.id, problem));
+            return Err(self.error(&file.id, problem));
         }
         if file.asks.is_empty() && file.hints.is_empty() && file.place.is_none() {
             let problem = format!("rule {id:?} can never apply: give `asks`, `hints` or `place`");
-            return Err(error(self.text, &file.id, problem));
+            return Err(self.error(&file.id, problem));
         }
         let number = u16::try_from(index).unwrap_or(u16::MAX);
         self.add(&file.asks, Role::Ask(number))?;
@@ -187,15 +330,41 @@ impl Builder<'_> {
         self.add(&file.mentions, Role::Mention(number))?;
         self.add(&file.against, Role::Against(number))?;
         self.add(&file.unless, Role::Unless(number))?;
+        let needs = self.needs(&file.needs, number)?;
         Ok(Rule {
             id: id.to_owned(),
             article,
             outcome,
             advice: file.advice.clone(),
             urgency: file.urgency,
+            longest: file.longest.unwrap_or(usize::MAX),
             place: file.place,
             channels: file.channels.clone(),
             needs_mention: !file.mentions.is_empty(),
+            needs,
+        })
+    }
+
+    /// Each feature needed is one bit.
+    fn needs(&mut self, needs: &[Text], rule: u16) -> Result<u32, RulesError> {
+        let mut bits = 0;
+        for (number, need) in needs.iter().enumerate() {
+            if number == NEEDS {
+                return Err(self.error(need, format!("a rule needs at most {NEEDS} features")));
+            }
+            let number = u8::try_from(number).unwrap_or(u8::MAX);
+            let phrases = self.feature(need, need.get_ref())?;
+            self.add(phrases, Role::Need(rule, number))?;
+            bits |= 1 << number;
+        }
+        Ok(bits)
+    }
+
+    fn feature(&self, place: &Text, name: &str) -> Result<&'a [Text], RulesError> {
+        self.features.get(name).map(Vec::as_slice).ok_or_else(|| {
+            let mut error = self.error(place, format!("there is no feature `{name}`"));
+            error.suggestion = file::nearest(name, self.features.keys().map(String::as_str));
+            error
         })
     }
 
@@ -205,14 +374,24 @@ impl Builder<'_> {
     }
 
     fn add(&mut self, phrases: &[Text], role: Role) -> Result<(), RulesError> {
-        phrases.iter().try_for_each(|phrase| self.phrase(phrase, role))
+        for phrase in phrases {
+            match phrase.get_ref().strip_prefix('@') {
+                Some(name) => {
+                    for inner in self.feature(phrase, name)? {
+                        self.phrase(inner, role)?;
+                    }
+                }
+                None => self.phrase(phrase, role)?,
+            }
+        }
+        Ok(())
     }
 
     fn phrase(&mut self, phrase: &Text, role: Role) -> Result<(), RulesError> {
         let written = phrase.get_ref();
         let pieces: Vec<&str> = written.split(GAP).collect();
         if pieces.len() > PIECES {
-            return Err(error(self.text, phrase, format!("{written:?} has more than {PIECES} pieces")));
+            return Err(self.error(phrase, format!("{written:?} has more than {PIECES} pieces")));
         }
         let number = u32::try_from(self.phrases.len()).unwrap_or(u32::MAX);
         for (position, piece) in pieces.iter().enumerate() {
@@ -220,18 +399,14 @@ impl Builder<'_> {
                 let word = normal(&word);
                 // One character alone is part of too many words; beside other pieces it may stand.
                 if word.is_empty() || (pieces.len() == 1 && word.chars().count() < 2) {
-                    return Err(error(
-                        self.text,
-                        phrase,
+                    return Err(self.error(phrase,
                         format!("{written:?} is too short to mean anything by itself"),
                     ));
                 }
                 let piece = u8::try_from(position).unwrap_or(u8::MAX);
                 self.patterns.add(word, Use { phrase: number, piece });
                 if self.patterns.list.len() > PATTERN_LIMIT {
-                    return Err(error(
-                        self.text,
-                        phrase,
+                    return Err(self.error(phrase,
                         format!("the phrases come to more than {PATTERN_LIMIT} words"),
                     ));
                 }
@@ -251,17 +426,17 @@ impl Builder<'_> {
         while let Some(open) = rest.find('{') {
             let (before, after) = rest.split_at(open);
             let Some(close) = after.find('}') else {
-                return Err(error(self.text, phrase, format!("{:?}: `{{` without `}}`", phrase.get_ref())));
+                return Err(self.error(phrase, format!("{:?}: `{{` without `}}`", phrase.get_ref())));
             };
             let name = &after[1..close];
             let Some(list) = self.words.get(name) else {
                 let mut error =
-                    error(self.text, phrase, format!("{:?}: there is no word list `{name}`", phrase.get_ref()));
+                    self.error(phrase, format!("{:?}: there is no word list `{name}`", phrase.get_ref()));
                 error.suggestion = file::nearest(name, self.words.keys().map(String::as_str));
                 return Err(error);
             };
             if built.len() * list.len() > PATTERN_LIMIT {
-                return Err(error(self.text, phrase, format!("{:?} comes to too many words", phrase.get_ref())));
+                return Err(self.error(phrase, format!("{:?} comes to too many words", phrase.get_ref())));
             }
             built = built
                 .iter()
@@ -274,12 +449,4 @@ impl Builder<'_> {
         }
         Ok(built)
     }
-}
-
-fn article(text: &str, written: &Text) -> Result<Article, RulesError> {
-    written.get_ref().parse().map_err(|cause| error(text, written, format!("{cause}")))
-}
-
-fn error<T>(text: &str, place: &Spanned<T>, problem: String) -> RulesError {
-    RulesError { line: file::line(text, place.span().start), problem, suggestion: None }
 }

@@ -6,7 +6,7 @@ use connectors::complaint::Channel;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{FILE_LIMIT, RulesError};
+use super::{FILE_LIMIT, RulesError, SourceFile};
 use crate::assess::{Disposition, Kind, Urgency};
 
 /// A phrase with its place in the file.
@@ -19,9 +19,15 @@ pub(super) struct File {
     pub(super) city: String,
     #[serde(default)]
     pub(super) words: BTreeMap<String, Vec<Text>>,
+    #[serde(default)]
+    pub(super) features: BTreeMap<String, Vec<Text>>,
     pub(super) places: PlacesFile,
     #[serde(default)]
     pub(super) negations: Vec<Text>,
+    #[serde(default)]
+    pub(super) hypothetical: Vec<Text>,
+    #[serde(default)]
+    pub(super) past: Vec<Text>,
     #[serde(default)]
     pub(super) administrative: Vec<Text>,
     pub(super) thin: ThinFile,
@@ -44,6 +50,8 @@ pub(super) struct PlacesFile {
     pub(super) home: Vec<Text>,
     pub(super) elsewhere: Vec<Text>,
     #[serde(default)]
+    pub(super) elsewhere_weak: Vec<Text>,
+    #[serde(default)]
     pub(super) not_before: Vec<Text>,
     #[serde(default)]
     pub(super) not_after: Vec<Text>,
@@ -56,9 +64,23 @@ pub(super) struct PlacesFile {
 pub(super) struct ThinFile {
     pub(super) article: Text,
     pub(super) least: usize,
+    #[serde(default)]
+    pub(super) vague: usize,
     pub(super) advice: String,
     #[serde(default)]
     pub(super) filler: Vec<Text>,
+    #[serde(default)]
+    pub(super) element: Vec<ElementFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ElementFile {
+    pub(super) ask: Text,
+    #[serde(default)]
+    pub(super) least: usize,
+    #[serde(default)]
+    pub(super) phrases: Vec<Text>,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +106,7 @@ pub(super) struct RuleFile {
     pub(super) outcome: Spanned<Disposition>,
     pub(super) advice: Option<String>,
     pub(super) urgency: Option<Urgency>,
+    pub(super) longest: Option<usize>,
     pub(super) place: Option<PlaceCondition>,
     #[serde(default)]
     pub(super) channels: Vec<Channel>,
@@ -91,6 +114,8 @@ pub(super) struct RuleFile {
     pub(super) asks: Vec<Text>,
     #[serde(default)]
     pub(super) hints: Vec<Text>,
+    #[serde(default)]
+    pub(super) needs: Vec<Text>,
     #[serde(default)]
     pub(super) mentions: Vec<Text>,
     #[serde(default)]
@@ -127,9 +152,57 @@ pub(super) struct KindChannel {
 #[serde(deny_unknown_fields)]
 pub(super) struct KindFile {
     #[serde(default)]
+    pub(super) prior: u32,
+    #[serde(default)]
     pub(super) strong: Vec<Text>,
     #[serde(default)]
     pub(super) weak: Vec<Text>,
+}
+
+/// The two-level taxonomy of subjects.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SubjectsFile {
+    #[serde(default)]
+    pub(super) subject: Vec<SubjectFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SubjectFile {
+    pub(super) name: Text,
+    #[serde(default)]
+    pub(super) strong: Vec<Text>,
+    #[serde(default)]
+    pub(super) weak: Vec<Text>,
+}
+
+/// Handling units by their duties.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UnitsFile {
+    pub(super) emergency: Option<String>,
+    #[serde(default)]
+    pub(super) unit: Vec<UnitFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UnitFile {
+    pub(super) name: Text,
+    pub(super) platform: Option<String>,
+    #[serde(default)]
+    pub(super) duties: Vec<Text>,
+}
+
+pub(super) fn read_subjects(text: &str) -> Result<SubjectsFile, RulesError> {
+    bounded(text)?;
+    toml::from_str(text).map_err(|error| from_toml(text, &error))
+}
+
+pub(super) fn read_units(text: &str) -> Result<UnitsFile, RulesError> {
+    bounded(text)?;
+    toml::from_str(text).map_err(|error| from_toml(text, &error))
 }
 
 pub(super) fn read(text: &str) -> Result<File, RulesError> {
@@ -148,7 +221,7 @@ fn bounded(text: &str) -> Result<(), RulesError> {
         return Ok(());
     }
     let problem = format!("the file has {} bytes, more than {FILE_LIMIT}", text.len());
-    Err(RulesError { line: 1, problem, suggestion: None })
+    Err(RulesError { file: SourceFile::Rules, line: 1, problem, suggestion: None })
 }
 
 fn from_toml(text: &str, error: &toml::de::Error) -> RulesError {
@@ -158,7 +231,7 @@ fn from_toml(text: &str, error: &toml::de::Error) -> RulesError {
     let mut quoted = problem.split('`').skip(1).step_by(2);
     let unknown = quoted.next().unwrap_or_default().to_owned();
     let known: Vec<&str> = quoted.collect();
-    RulesError { line, suggestion: nearest(&unknown, known.into_iter()), problem }
+    RulesError { file: SourceFile::Rules, line, suggestion: nearest(&unknown, known.into_iter()), problem }
 }
 
 /// The line on which a byte stands, from 1.
