@@ -264,7 +264,9 @@ impl RuleSet {
         let subjects = sources.subjects.unwrap_or(SUBJECTS);
         let units = sources.units.unwrap_or(UNITS);
         let places = match sources.places {
-            Some(places) => Some((file::read_places(places).map_err(|error| error.within(SourceFile::Places))?, places)),
+            Some(places) => {
+                Some((file::read_places(places).map_err(|error| error.within(SourceFile::Places))?, places))
+            }
             None => None,
         };
         compile::compile(&compile::Files {

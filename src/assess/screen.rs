@@ -281,9 +281,11 @@ fn accept(
     circumstances: &Circumstances,
     urgency: Urgency,
 ) -> Screened {
-    let applies = rules.rules.iter().zip(tallies).find(|(rule, tally)| {
-        rule.outcome == Disposition::Accept && tally.strength(rule, circumstances).is_some()
-    });
+    let applies = rules
+        .rules
+        .iter()
+        .zip(tallies)
+        .find(|(rule, tally)| rule.outcome == Disposition::Accept && tally.strength(rule, circumstances).is_some());
     let against = mentioned(rules, tallies);
     let score = u8::try_from(100 - 10 * against.len().min(5)).unwrap_or(100);
     let grounds = |rule: String, article, evidence, advice| Grounds {
@@ -424,10 +426,8 @@ fn place(rules: &RuleSet, found: &[Found], tallies: &mut [Tally]) {
 
 /// Places that lie in no longer or earlier name of a place: 上海城市 names 上海, not 海城市.
 fn outermost(found: &[Found]) -> Vec<&Found> {
-    let mut places: Vec<&Found> = found
-        .iter()
-        .filter(|one| matches!(one.role, Role::Home | Role::Elsewhere | Role::ElsewhereWeak))
-        .collect();
+    let mut places: Vec<&Found> =
+        found.iter().filter(|one| matches!(one.role, Role::Home | Role::Elsewhere | Role::ElsewhereWeak)).collect();
     places.sort_by_key(|one| (one.part as u8, one.start, std::cmp::Reverse(one.end)));
     let mut reached = (0, 0);
     places.retain(|one| {

@@ -59,8 +59,7 @@ pub(crate) fn run(global: &Global, command: &Command) -> anyhow::Result<Report> 
 
 fn run_scope(global: &Global, arguments: &ScopeArguments) -> anyhow::Result<Report> {
     let text = read(&arguments.file)?;
-    let rows = scope::read(&text)
-        .map_err(|error| Failure::usage(format!("{}：{error}", arguments.file.display())))?;
+    let rows = scope::read(&text).map_err(|error| Failure::usage(format!("{}：{error}", arguments.file.display())))?;
     let assessor = assessor(arguments.rules.as_deref(), arguments.gazetteer.as_deref())?;
     let judged = scope::judge(&rows, arguments.split, &assessor);
     let report = scope::report(&judged, arguments.split, assessor.rules().version());

@@ -106,8 +106,9 @@ pub fn read(text: &str) -> Result<Vec<Row>, DatasetError> {
         let failed = |problem: String| DatasetError { line: index + 1, problem };
         let mut row: Row = serde_json::from_str(line).map_err(|error| failed(error.to_string()))?;
         if let Some(label) = &row.disposition {
-            let truth = Outcome::read(label)
-                .ok_or_else(|| failed(format!("disposition {label:?}: accept, guide7.1 to 7.4 or decline8.1 to 8.3")))?;
+            let truth = Outcome::read(label).ok_or_else(|| {
+                failed(format!("disposition {label:?}: accept, guide7.1 to 7.4 or decline8.1 to 8.3"))
+            })?;
             row.truth = Some(truth);
         }
         rows.push(row);
@@ -313,8 +314,7 @@ fn class<T: Copy + PartialEq>(pairs: &[(T, T)], class: T, name: &str) -> Class {
 
 /// Mean F1 over the kinds that occur.
 fn macro_f1(pairs: &[(Kind, Kind)]) -> f64 {
-    let occurring: Vec<Kind> =
-        Kind::ALL.into_iter().filter(|kind| pairs.iter().any(|pair| pair.0 == *kind)).collect();
+    let occurring: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| pairs.iter().any(|pair| pair.0 == *kind)).collect();
     let sum: f64 = occurring.iter().map(|kind| class(pairs, *kind, "").f1).sum();
     if occurring.is_empty() { 0.0 } else { sum / real(occurring.len()) }
 }
@@ -328,10 +328,7 @@ fn confusion<T: Copy + PartialEq>(
     let count = |truth: &T, got: &T| pairs.iter().filter(|pair| pair.0 == *truth && pair.1 == *got).count();
     Confusion {
         columns: found.iter().map(&name).collect(),
-        rows: truths
-            .iter()
-            .map(|truth| (name(truth), found.iter().map(|got| count(truth, got)).collect()))
-            .collect(),
+        rows: truths.iter().map(|truth| (name(truth), found.iter().map(|got| count(truth, got)).collect())).collect(),
     }
 }
 

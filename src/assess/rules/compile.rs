@@ -7,8 +7,8 @@ use connectors::entry::digest_hex;
 use toml::Spanned;
 
 use super::{
-    Element, Kinds, PATTERN_LIMIT, Phrase, Places, RULE_LIMIT, Role, Rule, RuleSet, RulesError, SUBJECT_LIMIT, SourceFile,
-    Subject, Thin, UNIT_LIMIT, Unit, Use,
+    Element, Kinds, PATTERN_LIMIT, Phrase, Places, RULE_LIMIT, Role, Rule, RuleSet, RulesError, SUBJECT_LIMIT,
+    SourceFile, Subject, Thin, UNIT_LIMIT, Unit, Use,
     file::{self, File, KindFile, PlacesFile, RuleFile, SubjectsFile, Text, ThinFile, UnitsFile},
 };
 use crate::assess::{Article, Disposition, Kind, text::normal};
@@ -232,9 +232,8 @@ impl<'a> Builder<'a> {
         for subject in &file.subject {
             let name = subject.name.get_ref();
             let levels = name.split_once('/');
-            let levels = levels.filter(|(first, second)| {
-                !first.is_empty() && !second.is_empty() && !second.contains('/')
-            });
+            let levels =
+                levels.filter(|(first, second)| !first.is_empty() && !second.is_empty() && !second.contains('/'));
             let Some((first, second)) = levels else {
                 return Err(self.error(&subject.name, format!("subject {name:?}: two levels, as 城乡建设/供热")));
             };
@@ -399,16 +398,12 @@ impl<'a> Builder<'a> {
                 let word = normal(&word);
                 // One character alone is part of too many words; beside other pieces it may stand.
                 if word.is_empty() || (pieces.len() == 1 && word.chars().count() < 2) {
-                    return Err(self.error(phrase,
-                        format!("{written:?} is too short to mean anything by itself"),
-                    ));
+                    return Err(self.error(phrase, format!("{written:?} is too short to mean anything by itself")));
                 }
                 let piece = u8::try_from(position).unwrap_or(u8::MAX);
                 self.patterns.add(word, Use { phrase: number, piece });
                 if self.patterns.list.len() > PATTERN_LIMIT {
-                    return Err(self.error(phrase,
-                        format!("the phrases come to more than {PATTERN_LIMIT} words"),
-                    ));
+                    return Err(self.error(phrase, format!("the phrases come to more than {PATTERN_LIMIT} words")));
                 }
             }
         }
@@ -430,8 +425,7 @@ impl<'a> Builder<'a> {
             };
             let name = &after[1..close];
             let Some(list) = self.words.get(name) else {
-                let mut error =
-                    self.error(phrase, format!("{:?}: there is no word list `{name}`", phrase.get_ref()));
+                let mut error = self.error(phrase, format!("{:?}: there is no word list `{name}`", phrase.get_ref()));
                 error.suggestion = file::nearest(name, self.words.keys().map(String::as_str));
                 return Err(error);
             };

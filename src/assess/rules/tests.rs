@@ -21,8 +21,8 @@ fn the_shipped_rules_parse() {
 #[test]
 fn mistakes_are_told_with_their_line_and_what_was_meant() {
     for (from, to, marker, problem, suggestion) in [
-        ("id = \"emergency.fire\"", "id = \"Emergency Fire\"", "Emergency Fire", "lower-case", None),
-        ("id = \"emergency.fire\"", "id = \"emergency.life\"", "", "two rules", None),
+        ("id = \"emergency.person\"", "id = \"Emergency Person\"", "Emergency Person", "lower-case", None),
+        ("id = \"emergency.person\"", "id = \"emergency.event\"", "", "two rules", None),
         ("\"{court}…枉法\"", "\"{cuort}…枉法\"", "{cuort}", "no word list `cuort`", Some("`court`")),
         ("\"{court}…枉法\"", "\"{court…枉法\"", "{court…", "without `}`", None),
         ("\"枉法裁判\"", "\"枉\"", "\"枉\"", "too short", None),
