@@ -17,7 +17,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     alarms::Watch,
-    assess::{Assessor, RuleSet},
     calendar::{Calendar, HoursSettings, Period, WorkingHours},
     config::{self, Config, ConnectorDefinition},
     console::{self, Console},
@@ -36,6 +35,7 @@ use crate::{
     issue::{IssueOptions, Issuer, PETITIONER, Tools, hotline_zone},
     notices::{Outbox, OutboxOptions, Texts},
     reconcile::Reconciler,
+    rulebook::{Rulebook, RulebookError},
     seal::{Keyring, SealContext, Sealed},
     store::{
         Store, StoreError, StoreOptions,
@@ -65,14 +65,9 @@ pub enum GatewayError {
          from its backup"
     )]
     ForeignKeys,
-    /// The rule file cannot be used.
-    #[error("the rule file{}: {message}", path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default())]
-    Rules {
-        /// Which file; none for the shipped rules.
-        path: Option<PathBuf>,
-        /// What is wrong with it.
-        message: String,
-    },
+    /// The rules cannot be used.
+    #[error("the rules: {0}")]
+    Rules(#[from] RulebookError),
     /// The calendar cannot be used.
     #[error("the calendar: {0}")]
     Calendar(String),
@@ -129,13 +124,16 @@ impl Parts {
         directory.refresh(&store).await?;
         let tools = Arc::new(Tools {
             keyring: keyring.clone(),
-            assessor: Arc::new(Assessor::new(Arc::new(rules(&config)?))),
+            rulebook: Arc::new(rules(&config)?),
             calendar: calendar(&config)?,
             texts: texts(&config),
             directory: directory.clone(),
             notify: config.notices.enabled,
             through: config.notices.through.clone(),
         });
+        let rulebook = &tools.rulebook;
+        rulebook.keep_shipped(&store, clock.now()).await?;
+        rulebook.refresh(&store, clock.now()).await?;
         let holder = format!("{}{}", instance(config.http.listen).unwrap_or_default(), uuid::Uuid::new_v4());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let options = IssueOptions {
@@ -259,17 +257,9 @@ async fn fit(keyring: &Keyring, store: &Store) -> Result<(), GatewayError> {
 /// The rules that the configuration names, or the shipped ones.
 ///
 /// # Errors
-/// Where the file cannot be read or is no rule file.
-pub fn rules(config: &Config) -> Result<RuleSet, GatewayError> {
-    let path = config.screening.rules.clone();
-    let failed = |path: Option<PathBuf>, message: String| GatewayError::Rules { path, message };
-    match &path {
-        None => RuleSet::shipped().map_err(|error| failed(None, error.to_string())),
-        Some(file) => {
-            let text = std::fs::read_to_string(file).map_err(|error| failed(path.clone(), error.to_string()))?;
-            RuleSet::parse(&text).map_err(|error| failed(path.clone(), error.to_string()))
-        }
-    }
+/// Where a file cannot be read or is no rule file.
+pub fn rules(config: &Config) -> Result<Rulebook, GatewayError> {
+    Ok(Rulebook::open(&config.screening)?)
 }
 
 /// What a gateway and whoever is started in its place have in common: machine and address. None where the machine has no
@@ -370,6 +360,9 @@ impl Gateway {
         let (intake, listening, group) = (parts.intake.clone(), self.listening.clone(), config.intake.group_items);
         // Commits until the server has answered its last request.
         self.tracker.spawn(async move { intake.commit_deliveries(deliveries, group, listening).await });
+
+        let (rules, stop) = (parts.clone(), self.stop.clone());
+        self.tracker.spawn(async move { follow_rules(&rules, &stop).await });
 
         let (issuer, pending, stop) = (parts.issuer.clone(), parts.pending.clone(), self.stop.clone());
         self.tracker.spawn(async move { issuer.run(&pending, &stop).await });
@@ -509,6 +502,7 @@ fn api(parts: &Parts, stop: &CancellationToken) -> Result<Arc<Api>, GatewayError
         intake: parts.intake.clone(),
         items: config.intake.limits,
         uploads: http::upload_slots(),
+        tools: parts.issuer.tools().clone(),
         keyring: parts.keyring.clone(),
         clock: parts.clock.clone(),
         policy: http::delivery_policy(&config.queue),
@@ -564,6 +558,25 @@ async fn first_admin(parts: &Parts, address: SocketAddr, tls: bool) -> Result<Op
 
 /// How long the head of a request may take; longer than clients keep a connection that rests.
 const HEAD: Duration = Duration::from_mins(2);
+
+/// How often it is looked whether other rules are in force.
+const RULES: Duration = Duration::from_secs(2);
+
+/// Takes over rules that were published, put back or edited, while everything goes on.
+async fn follow_rules(parts: &Parts, stop: &CancellationToken) {
+    let rulebook = &parts.issuer.tools().rulebook;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(RULES) => {}
+            () = stop.cancelled() => return,
+        }
+        match rulebook.refresh(&parts.store, parts.clock.now()).await {
+            Ok(Some(version)) => tracing::info!(rules.version = %version, "other rules are in force"),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "it could not be seen whether other rules are in force"),
+        }
+    }
+}
 
 /// How often what waits is counted.
 const MEASURE: Duration = Duration::from_secs(5);

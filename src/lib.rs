@@ -26,6 +26,7 @@
 //! | [`mask`] | personal data in what handlers see |
 //! | [`calendar`] | working days and hours |
 //! | [`number`], [`ids`] | what tickets and rows are called |
+//! | [`rulebook`], [`backtest`] | the rules in force, and what others would change |
 //! | [`eval`] | figures of judgement on labelled data |
 //! | [`telemetry`] | log, metrics, panics |
 //! | [`demo`] | small sources that play a city, for the demonstration and the tests |
@@ -34,6 +35,7 @@
 
 pub mod alarms;
 pub mod assess;
+pub mod backtest;
 pub mod calendar;
 pub mod config;
 pub mod console;
@@ -51,6 +53,7 @@ pub mod notices;
 pub mod number;
 pub mod pace;
 pub mod reconcile;
+pub mod rulebook;
 pub mod seal;
 pub mod store;
 pub mod supervisor;

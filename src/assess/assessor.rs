@@ -24,7 +24,7 @@ use crate::{
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
 
 /// What was written longer ago than this is no call for help now.
-const HAPPENING_NOW: SignedDuration = SignedDuration::from_hours(24);
+pub const HAPPENING_NOW: SignedDuration = SignedDuration::from_hours(24);
 
 /// Without a title, this much of the beginning of a text says what is asked for, in characters.
 const LEAD: usize = 40;

@@ -116,12 +116,12 @@ fn is_full(place: &str) -> bool {
 fn turned(rules: &RuleSet, text: &str, role: Role, start: usize, end: usize, full: bool) -> bool {
     let (before, after) = (&text[..start], &text[end..]);
     match role {
-        Role::Ask(rule) | Role::Hint(rule) => {
+        Role::Ask(number) | Role::Hint(number) => {
             let near = nearest(before);
             let near_has = |words: &[String]| words.iter().any(|word| near.contains(word.as_str()));
             rules.negations.iter().any(|word| before.ends_with(word.as_str()))
                 || near_has(&rules.hypothetical)
-                || (rules.rules[usize::from(rule)].urgency.is_some() && near_has(&rules.past))
+                || (rules.rules[usize::from(number)].urgency.is_some() && near_has(&rules.past))
         }
         Role::Elsewhere | Role::ElsewhereWeak | Role::Home => {
             let places = &rules.places;

@@ -12,7 +12,7 @@ mod suggest;
 pub mod text;
 mod verdict;
 
-pub use assessor::{Assessor, remark};
+pub use assessor::{Assessor, HAPPENING_NOW, remark};
 pub use rules::{FILE_LIMIT, PATTERN_LIMIT, RULE_LIMIT, RuleSet, RulesError, SourceFile, Sources};
 pub use verdict::{Article, Disposition, Grounds, Kind, MatchKeys, ShownComplaint, Suggestion, Urgency, Verdict};
 

@@ -17,19 +17,31 @@ use jiesu::{
     assess::{Assessor, Verdict},
     config::{Config, ConnectorDefinition},
     gateway,
+    ids::EntryId,
+    rulebook::Rulebook,
+    store::journal::Act,
 };
 use serde_json::{Value, json};
 
-use super::{Global, failure::Failure, import, open, report::Report, table, words};
+use super::{Global, failure::Failure, import, open, report::Report, rules, table, words};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// 文件：.eml .mbox .csv .tsv，其余按正文；- 为标准输入 / a file, - for standard input
-    #[arg(required_unless_present = "text", conflicts_with = "text")]
+    #[arg(required_unless_present_any = ["text", "entry"], conflicts_with = "text")]
     file: Option<PathBuf>,
     /// 直接给出正文 / the text itself
     #[arg(long)]
     text: Option<String>,
+    /// 已存的来件（须开启原件，先记入审计） / a stored entry: it is opened, which is written down first
+    #[arg(long, value_name = "ID", conflicts_with_all = ["file", "text", "connector", "channel"], requires = "reason")]
+    entry: Option<EntryId>,
+    /// 原因 / why a stored entry is opened
+    #[arg(long, value_parser = open::reason)]
+    reason: Option<String>,
+    /// 用这份规则文件 / by this rule file
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
     /// 按此接入点读取 / read it as this connector does
     #[arg(long, conflicts_with = "channel")]
     connector: Option<ConnectorName>,
@@ -46,8 +58,11 @@ fn channel(text: &str) -> Result<Channel, String> {
 const LONGEST: u64 = 1024 * 1024;
 
 pub(crate) async fn run(global: &Global, arguments: Arguments) -> anyhow::Result<Report> {
+    if let Some(id) = arguments.entry {
+        return stored(global, id, &arguments).await;
+    }
     let config = config(global)?;
-    let assessor = Assessor::new(Arc::new(gateway::rules(&config)?));
+    let assessor = chosen(&gateway::rules(&config)?, arguments.rules.as_deref())?;
     let definition = match &arguments.connector {
         Some(name) => Some(definition(&config, name).await?),
         None => None,
@@ -62,6 +77,30 @@ pub(crate) async fn run(global: &Global, arguments: Arguments) -> anyhow::Result
         .collect();
     let value: Vec<Value> = verdicts.iter().map(json_of).collect();
     Report::of(global.json, &value, || verdicts.iter().map(text_of).collect::<Vec<_>>().join("\n"))
+}
+
+/// The rules in force, or those of the file that is given.
+fn chosen(rulebook: &Rulebook, file: Option<&Path>) -> anyhow::Result<Assessor> {
+    let Some(file) = file else { return Ok(rulebook.assessor()) };
+    let rules = rulebook.build(&rules::read(file)?);
+    let rules = rules.map_err(|error| Failure::usage(format!("{}：{error}", file.display())))?;
+    Ok(Assessor::new(Arc::new(rules)))
+}
+
+/// The verdict on a stored entry, as it would be now.
+async fn stored(global: &Global, id: EntryId, arguments: &Arguments) -> anyhow::Result<Report> {
+    let parts = open::parts(open::config(global)?).await?;
+    let tools = parts.issuer.tools();
+    let assessor = chosen(&tools.rulebook, arguments.rules.as_deref())?;
+    let stored = parts.store.trial_entry(id).await?;
+    let (actor, subject) = (open::actor(), id.to_string());
+    let act = Act { actor: &actor, action: "entry.assess", subject: &subject, reason: arguments.reason.as_deref() };
+    parts.store.audit(act, open::clock().now()).await?;
+    let verdict = tools
+        .normalise(&stored.entry)
+        .map(|(complaint, channel)| assessor.assess(complaint, channel, stored.entry.received_at))
+        .map_err(|(_, reason)| reason);
+    Report::of(global.json, &[json_of(&verdict)], || text_of(&verdict))
 }
 
 /// Texts can be judged without a configuration: by the rules that come with the program.
@@ -165,6 +204,7 @@ fn json_of(verdict: &Result<Verdict, String>) -> Value {
             "article": verdict.grounds.article.chinese(),
             "kind": verdict.kind,
             "kind_certain": verdict.kind_certain,
+            "due_kind": verdict.due_kind,
             "urgency": verdict.urgency,
             "silent": verdict.silent,
             "answers_ticket": verdict.keys.ticket,
@@ -179,15 +219,27 @@ fn text_of(verdict: &Result<Verdict, String>) -> String {
         Err(reason) => return table::facts(&[("隔离", reason.clone())]),
     };
     let (grounds, shown) = (&verdict.grounds, &verdict.shown);
-    let doubt = if verdict.kind_certain { "" } else { "（存疑）" };
+    let suggested = &shown.suggested;
+    let doubt = if verdict.kind_certain {
+        String::new()
+    } else {
+        let kinds: Vec<&str> = suggested.kinds.iter().map(|kind| kind.chinese()).collect();
+        format!("（存疑：{}；时限从短）", kinds.join("、"))
+    };
+    let subject = suggested.subject.as_deref().map(|subject| format!("{subject}（{}）", suggested.evidence.join("、")));
+    let mut units: Vec<&str> = suggested.unit.iter().map(String::as_str).collect();
+    units.extend(suggested.also_to.iter().map(String::as_str));
     table::facts(&[
         ("受理结论", format!("{} {}", verdict.disposition.chinese(), verdict.disposition.as_str())),
         ("依据", format!("{}（规则 {}，版本 {}）", grounds.article.chinese(), grounds.rule, grounds.rules_version)),
         ("支持", grounds.evidence.join("；")),
         ("相反", grounds.against.join("；")),
         ("告知", grounds.advice.clone().unwrap_or_default()),
-        ("类别", format!("{}{doubt}，{} 个工作日", verdict.kind.chinese(), verdict.kind.working_days())),
+        ("把握", format!("{} / 100", grounds.score)),
+        ("类别", format!("{}{doubt}，{} 个工作日", verdict.kind.chinese(), verdict.due_kind.working_days())),
         ("缓急", words::urgency(verdict.urgency).to_owned()),
+        ("主题建议", subject.unwrap_or_default()),
+        ("承办建议", units.join("、")),
         ("引用工单", verdict.keys.ticket.clone().unwrap_or_default()),
         ("不发告知", if verdict.silent { "是".to_owned() } else { String::new() }),
         ("标题", shown.subject.clone().unwrap_or_default()),

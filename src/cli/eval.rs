@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiesu::{
-    assess::{Assessor, RuleSet},
+    assess::{Assessor, Kind, RuleSet, Urgency},
     eval::{
         Rate, Split,
         scope::{self, Confusion, Figures, Judged, Outcome, ScopeReport},
@@ -130,7 +130,7 @@ fn mistake(judged: &Judged<'_>) -> serde_json::Value {
     json!({
         "id": row.id,
         "severity": judged.severity(),
-        "must": [row.truth_name(), row.kind.map(|kind| kind.as_str()), row.urgency.map(|urgency| urgency.as_str())],
+        "must": [row.truth_name(), row.kind.map(Kind::as_str), row.urgency.map(Urgency::as_str)],
         "got": told(judged),
         "rule": verdict.grounds.rule,
         "evidence": verdict.grounds.evidence,

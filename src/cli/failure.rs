@@ -119,7 +119,7 @@ pub(crate) fn code_of(error: &anyhow::Error) -> Code {
             GatewayError::Secret(_)
             | GatewayError::Keys(_)
             | GatewayError::ForeignKeys
-            | GatewayError::Rules { .. }
+            | GatewayError::Rules(_)
             | GatewayError::Calendar(_)
             | GatewayError::Tls(_),
         ) => Code::Configuration,

@@ -9,12 +9,14 @@
 //! | `account` | who may use the console |
 //! | `entry`, `ticket`, `queue`, `trail` | what came in, what became of it, who did what |
 //! | `alarm` | what is wrong |
+//! | `rules` | what screens and classifies, and putting it in force |
 //! | `import`, `assess`, `eval`, `backtest` | files by hand, a verdict without storing anything, and how good verdicts are |
 //! | `open`, `failure`, `report`, `table`, `words` | what commands have in common: where they start, how they end, how they speak |
 
 mod account;
 mod alarm;
 mod assess;
+mod backtest;
 mod check;
 mod connector;
 mod demo;
@@ -28,6 +30,7 @@ mod notice;
 mod open;
 mod queue;
 mod report;
+mod rules;
 mod serve;
 mod table;
 mod ticket;
@@ -104,6 +107,11 @@ enum Command {
     Import(import::Arguments),
     /// 试判一件，不入库 / the verdict on a text, without storing it
     Assess(assess::Arguments),
+    /// 规则：核验、发布、启用、回退 / rules: checking, publishing, putting in force
+    #[command(subcommand)]
+    Rules(rules::Command),
+    /// 用已存来件试规则，看会有什么不同 / what other rules would make of stored entries
+    Backtest(backtest::Arguments),
     /// 用标注数据衡量判断 / figures of judgement on labelled data
     #[command(subcommand)]
     Eval(eval::Command),
@@ -150,6 +158,8 @@ async fn run(cli: Cli) -> anyhow::Result<Report> {
         Command::Audit(command) => trail::run(&global, command).await,
         Command::Import(arguments) => import::run(&global, arguments).await,
         Command::Assess(arguments) => assess::run(&global, arguments).await,
+        Command::Rules(command) => rules::run(&global, command).await,
+        Command::Backtest(arguments) => backtest::run(&global, arguments).await,
         Command::Eval(command) => eval::run(&global, &command),
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Health => health::run(&global).await,

@@ -161,7 +161,9 @@ impl Config {
         for secret in secrets.into_iter().flatten().chain(self.http.tokens.iter_mut().map(|token| &mut token.secret)) {
             sections::anchor_secret(secret, folder);
         }
-        for path in [&mut self.calendar.extra, &mut self.screening.rules].into_iter().flatten() {
+        let screening = &mut self.screening;
+        let files = [&mut screening.rules, &mut screening.places, &mut screening.subjects, &mut screening.units];
+        for path in files.into_iter().chain([&mut self.calendar.extra]).flatten() {
             *path = anchored(path, folder);
         }
         if let Some(tls) = &mut self.http.tls {

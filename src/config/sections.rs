@@ -345,6 +345,27 @@ pub struct Screening {
     /// A file of rules instead of the ones that come with the program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules: Option<PathBuf>,
+    /// A file with a `[places]` table in place of the rules' own gazetteer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub places: Option<PathBuf>,
+    /// A file of subjects instead of the one that comes with the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subjects: Option<PathBuf>,
+    /// A file of handling units by their duties instead of the one that comes with the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub units: Option<PathBuf>,
+}
+
+impl Screening {
+    /// Every file that is named, with where it is named.
+    pub fn files(&self) -> [(&'static str, &Option<PathBuf>); 4] {
+        [
+            ("/screening/rules", &self.rules),
+            ("/screening/places", &self.places),
+            ("/screening/subjects", &self.subjects),
+            ("/screening/units", &self.units),
+        ]
+    }
 }
 
 /// What the program says about itself.

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `routes` | the one table of routes and scopes, from which the router, the document and the tests are made |
 //! | [`auth`] | bearer tokens |
-//! | `queue`, `tickets`, `entries`, `connectors`, `reconcile`, `alarms`, `ops` | the routes |
+//! | `queue`, `tickets`, `entries`, `connectors`, `reconcile`, `alarms`, `rules`, `ops` | the routes |
 //! | [`push`] | where sources push |
 //! | `uploads` | files that people hand over |
 //! | [`portal`] | the form and the status page for citizens |
@@ -29,6 +29,7 @@ pub mod push;
 mod queue;
 mod reconcile;
 mod routes;
+mod rules;
 pub mod serve;
 mod tickets;
 pub mod tls;
@@ -50,6 +51,7 @@ use self::{
 use crate::{
     config,
     intake::Intake,
+    issue::Tools,
     seal::Keyring,
     store::{Store, queue::DeliveryPolicy},
 };
@@ -113,6 +115,8 @@ pub struct Api {
     pub items: ::connectors::contract::Limits,
     /// Files that are worked on at once.
     pub uploads: Semaphore,
+    /// Reads and assesses entries; holds the rules in force.
+    pub tools: Arc<Tools>,
     /// Unseals, and finds petitioners again.
     pub keyring: Arc<Keyring>,
     /// Tells the time.

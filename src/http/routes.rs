@@ -17,8 +17,7 @@ use utoipa_axum::{
     routes,
 };
 
-use super::{Api, alarms, connectors, entries, error, notices, ops, queue, reconcile, tickets};
-use super::{Api, alarms, connectors, entries, error, notices, ops, queue, tickets, uploads};
+use super::{Api, alarms, connectors, entries, error, notices, ops, queue, reconcile, rules, tickets, uploads};
 use crate::{config::Scope, store::accounts::Role};
 
 /// Who may use a route.
@@ -85,6 +84,11 @@ fn table(metrics_open: bool) -> Vec<(Access, Routes)> {
         (ADMIN, routes!(reconcile::ask)),
         (READ, routes!(reconcile::list)),
         (ADMIN, routes!(uploads::upload)),
+        (ADMIN, routes!(rules::assess)),
+        (ADMIN, routes!(rules::try_rules)),
+        (READ, routes!(rules::list, rules::publish)),
+        (READ, routes!(rules::show)),
+        (ADMIN, routes!(rules::activate)),
     ]
 }
 
@@ -134,6 +138,7 @@ pub(super) fn assemble(
         (name = "entries", description = "来件: where each of them ended, and what an admin can do about it"),
         (name = "connectors", description = "接入点: state, switches, cursors"),
         (name = "alarms", description = "告警: what is wrong, and who has seen it"),
+        (name = "rules", description = "规则: trying, publishing and putting in force what screens and classifies"),
         (name = "inlets", description = "where sources push"),
         (name = "operation", description = "what a monitor asks for")
     )

@@ -19,7 +19,8 @@ use super::{
     planned::{Join, Joined, NewComplaint, NewNotice, NewQueueItem, NewTicket, Plan, Serials},
 };
 use crate::{
-    assess::{Article, Disposition, Grounds, Urgency, text::normal},
+    alarms::{AlarmKind, NewAlarm},
+    assess::{Article, Disposition, Grounds, HAPPENING_NOW, Urgency, text::normal},
     calendar::Calendar,
     ids::TicketId,
     notices::{Occasion, Texts},
@@ -182,6 +183,9 @@ impl<'a> Planner<'a, '_> {
                 None => (None, None),
             },
         };
+        if prior.is_none() {
+            self.alarm(candidate, &assessed);
+        }
         if let Some(ticket) = ticket.filter(|_| candidate.revised) {
             self.states.insert((&candidate.connector, &candidate.external_id), ticket);
         }
@@ -212,6 +216,31 @@ impl<'a> Planner<'a, '_> {
             assessed,
         });
         Ok(())
+    }
+
+    /// Danger now is told to the duty desk at once, whatever becomes of the entry (Articles 7(3) and 17). What was
+    /// written long ago, and is filled in now, alarms nobody.
+    fn alarm(&mut self, candidate: &Candidate, assessed: &Assessed) {
+        let verdict = &assessed.verdict;
+        let made = verdict.complaint.made_at.as_ref();
+        let old = made.is_some_and(|made| candidate.received_at.duration_since(made.at) > HAPPENING_NOW);
+        if verdict.urgency != Urgency::Emergency || old {
+            return;
+        }
+        // The words are the rule file's, never the citizen's.
+        let (entry, words) = (candidate.entry, verdict.grounds.evidence.join("、"));
+        let told = match verdict.disposition {
+            Disposition::Guide => "告知诉求人的话是：立即拨打 110、119、120。",
+            _ => "是否紧急有疑问，诉求人未被自动告知。",
+        };
+        let office = verdict.shown.suggested.also_to.first().map_or("市政府应急管理办公室", String::as_str);
+        let chinese =
+            format!("来件 {entry} 反映正在发生的危险（{words}）：请值班员立即核实，并通知{office}（第十七条）。{told}");
+        let english = format!(
+            "entry {entry} tells of danger to life or property now: verify it at once and tell the emergency office (Article 17)"
+        );
+        let alarm = NewAlarm::of_entry(AlarmKind::Emergency, entry, &candidate.connector, chinese, english);
+        self.plan.alarms.push(alarm);
     }
 
     /// The ticket that an entry belongs to already, and how.

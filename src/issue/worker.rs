@@ -10,6 +10,7 @@ use std::{
 
 use connectors::{
     clock::{Clock, ZONE},
+    complaint::{Channel, Complaint},
     contract::Answering,
     entry::{ConnectorName, RawEntry, Revision},
 };
@@ -24,13 +25,13 @@ use super::{
     planned::Plan,
 };
 use crate::{
-    assess::Assessor,
     calendar::Calendar,
     directory::{Connector, Directory},
     ids::EntryId,
     intake::{RAW, raw_identity},
     notices::Texts,
     number::NumberError,
+    rulebook::Rulebook,
     seal::{IndexKind, Keyring, SealContext},
     store::{Store, StoreError, issue::PendingEntry, leases::Lease},
     telemetry::names,
@@ -94,7 +95,7 @@ pub struct Tools {
     /// Seals petitioners, unseals raw bytes.
     pub keyring: Arc<Keyring>,
     /// Screens and classifies.
-    pub assessor: Arc<Assessor>,
+    pub rulebook: Arc<Rulebook>,
     /// Working days.
     pub calendar: Calendar,
     /// What petitioners are told.
@@ -130,6 +131,11 @@ impl Issuer {
         queued: Arc<Notify>,
     ) -> Self {
         Self { store, clock, tools, options, holder, queued }
+    }
+
+    /// What it works with.
+    pub fn tools(&self) -> &Arc<Tools> {
+        &self.tools
     }
 
     /// Works until `stop`; the batch that is being committed then is finished.
@@ -365,12 +371,50 @@ impl Tools {
         pending: &PendingEntry,
         connector: Option<&Connector>,
     ) -> Result<(Assessed, Route), (&'static str, String)> {
+        let connector =
+            connector.ok_or(("normalise", format!("connector {} is not known any more", pending.connector)))?;
+        let complaint = self.read(pending, connector)?;
+        let mut verdict = self.rulebook.assessor().assess(complaint, connector.channel(), pending.received_at);
+        verdict.silent |= !self.notify || !connector.notifies();
+        let petitioner = std::mem::take(&mut verdict.complaint.petitioner);
+        let seal_error = |error: crate::seal::SealError| ("seal", error.to_string());
+        let id = pending.id.to_string();
+        let sealed_petitioner =
+            self.keyring.seal_json(SealContext::new(PETITIONER, &id), &petitioner).map_err(seal_error)?;
+        let phones = verdict.keys.phones.iter().map(|phone| self.keyring.index(IndexKind::Phone, phone).0.to_vec());
+        let emails = verdict.keys.emails.iter().map(|email| self.keyring.index(IndexKind::Email, email).0.to_vec());
+        let petitioner_keys = phones.chain(emails).collect();
+        let recipient = match (petitioner.emails.first(), verdict.keys.emails.first()) {
+            (Some(address), Some(canonical)) => Some((
+                self.keyring.seal(SealContext::new(RECIPIENT, &id), address.as_bytes()).map_err(seal_error)?,
+                self.keyring.index(IndexKind::Email, canonical).0.to_vec(),
+            )),
+            _ => None,
+        };
+        let route = self.route(connector, recipient.is_some());
+        Ok((Assessed { verdict, sealed_petitioner, petitioner_keys, recipient }, route))
+    }
+
+    /// Unseals and normalises one entry, for whoever assesses it without issuing it. What it returns holds who complained.
+    ///
+    /// # Errors
+    /// The stage at which it cannot be read, and why.
+    pub fn normalise(&self, entry: &PendingEntry) -> Result<(Complaint, Channel), (&'static str, String)> {
+        let connector = self.directory.get(&entry.connector);
+        let connector = connector.as_deref();
+        let connector =
+            connector.ok_or(("normalise", format!("connector {} is not known any more", entry.connector)))?;
+        // A panic in a parser is that entry's misfortune and nobody else's.
+        let read = catch_unwind(AssertUnwindSafe(|| self.read(entry, connector)));
+        let complaint = read.map_err(|_| ("assess", "the reader failed on it".to_owned()))??;
+        Ok((complaint, connector.channel()))
+    }
+
+    fn read(&self, pending: &PendingEntry, connector: &Connector) -> Result<Complaint, (&'static str, String)> {
         if let Some(column) = pending.unreadable {
             return Err(("read", format!("its {column} cannot be read by this version")));
         }
         let unseal = |error: crate::seal::SealError| ("unseal", error.to_string());
-        let connector =
-            connector.ok_or(("normalise", format!("connector {} is not known any more", pending.connector)))?;
         let identity =
             raw_identity(pending.connector.as_str(), pending.external_id.as_str(), pending.revision.as_str());
         let raw = self.keyring.open(SealContext::new(RAW, &identity), &pending.sealed_raw).map_err(unseal)?;
@@ -392,25 +436,7 @@ impl Tools {
                 complaint.remarks.push(remark);
             }
         }
-        let mut verdict = self.assessor.assess(complaint, connector.channel(), pending.received_at);
-        verdict.silent |= !self.notify || !connector.notifies();
-        let petitioner = std::mem::take(&mut verdict.complaint.petitioner);
-        let seal_error = |error: crate::seal::SealError| ("seal", error.to_string());
-        let id = pending.id.to_string();
-        let sealed_petitioner =
-            self.keyring.seal_json(SealContext::new(PETITIONER, &id), &petitioner).map_err(seal_error)?;
-        let phones = verdict.keys.phones.iter().map(|phone| self.keyring.index(IndexKind::Phone, phone).0.to_vec());
-        let emails = verdict.keys.emails.iter().map(|email| self.keyring.index(IndexKind::Email, email).0.to_vec());
-        let petitioner_keys = phones.chain(emails).collect();
-        let recipient = match (petitioner.emails.first(), verdict.keys.emails.first()) {
-            (Some(address), Some(canonical)) => Some((
-                self.keyring.seal(SealContext::new(RECIPIENT, &id), address.as_bytes()).map_err(seal_error)?,
-                self.keyring.index(IndexKind::Email, canonical).0.to_vec(),
-            )),
-            _ => None,
-        };
-        let route = self.route(connector, recipient.is_some());
-        Ok((Assessed { verdict, sealed_petitioner, petitioner_keys, recipient }, route))
+        Ok(complaint)
     }
 
     fn route(&self, connector: &Connector, addressed: bool) -> Route {

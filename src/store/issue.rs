@@ -147,7 +147,7 @@ impl Store {
     }
 }
 
-fn pending_entry(found: &AnyRow) -> Result<PendingEntry, StoreError> {
+pub(super) fn pending_entry(found: &AnyRow) -> Result<PendingEntry, StoreError> {
     let source_time: Option<String> = row::get(found, "source_time")?;
     let form = Form::parse(&row::get::<String>(found, "form")?);
     let remarks: Option<Vec<Remark>> = serde_json::from_str(&row::get::<String>(found, "remarks")?).ok();

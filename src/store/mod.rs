@@ -17,6 +17,7 @@
 //! | [`journal`] | decisions by people, and the audit trail |
 //! | [`reconcile`] | what sources hold beside what was stored |
 //! | [`portal`] | query codes, and what citizens may learn by them |
+//! | [`rules`] | published rules, and which are in force |
 //! | [`read`] | what the API and the command line show |
 
 pub mod accounts;
@@ -39,6 +40,7 @@ pub mod queue;
 pub mod read;
 pub mod reconcile;
 mod row;
+pub mod rules;
 pub mod sessions;
 pub mod tally;
 

@@ -11,14 +11,15 @@ use connectors::{
 use jiesu::{
     assess::{Article, Disposition, Grounds, Kind, MatchKeys, ShownComplaint, Urgency, Verdict},
     calendar::Calendar,
-    config::Scope,
+    config::{Scope, Screening},
     console::{self, Console},
     directory::Directory,
     http::{Api, Limits, auth::Tokens, router, upload_slots},
     ids::EntryId,
     intake::{Intake, RAW, raw_identity},
-    issue::{Assessed, Candidate, Outcome, PETITIONER, Route, hotline_zone, plan},
+    issue::{Assessed, Candidate, Outcome, PETITIONER, Route, Tools, hotline_zone, plan},
     notices::Texts,
+    rulebook::Rulebook,
     seal::{IndexKind, Keyring, SealContext},
     store::{
         Store, StoreError, StoreOptions,
@@ -96,6 +97,16 @@ impl Said {
     }
 }
 
+/// What petitioners are told.
+fn texts() -> Texts {
+    Texts {
+        office: "辽阳市市长热线办公室".to_owned(),
+        phone: "12345".to_owned(),
+        message_domain: "jiesu.invalid".to_owned(),
+        zone: hotline_zone(),
+    }
+}
+
 /// A database that nobody else uses, and the folder it lives in.
 async fn database() -> (String, TempDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -120,14 +131,24 @@ impl Bench {
         let (url, folder) = database().await;
         let store = Store::open(&StoreOptions::new(url.clone())).await.unwrap();
         let clock = ManualClock::new("2026-11-23T01:00:00Z".parse().unwrap());
-        let keyring = Keyring::parse(Keyring::generate("2026a").unwrap().expose_secret()).unwrap();
-        let (keyring, steady) = (Arc::new(keyring), Arc::new(clock.clone()));
+        let keyring = Arc::new(Keyring::parse(Keyring::generate("2026a").unwrap().expose_secret()).unwrap());
+        let steady = Arc::new(clock.clone());
         let (intake, _) = Intake::new(store.clone(), keyring.clone(), steady.clone(), Arc::new(Notify::new()), 16);
+        let tools = Tools {
+            keyring: keyring.clone(),
+            rulebook: Arc::new(Rulebook::open(&Screening::default()).unwrap()),
+            calendar: Calendar::shipped(),
+            texts: texts(),
+            directory: Arc::new(Directory::new(Arc::new(clock.clone()), connectors::contract::Limits::default())),
+            notify: true,
+            through: None,
+        };
         let api = Arc::new(Api {
             store: store.clone(),
             intake: Arc::new(intake),
             items: connectors::contract::Limits::default(),
             uploads: upload_slots(),
+            tools: Arc::new(tools),
             keyring,
             clock: steady,
             policy: DeliveryPolicy {
@@ -320,12 +341,7 @@ impl Bench {
         let day = hotline_zone().to_datetime(now).date();
         let counter = format!("ticket:{day}");
         let serials = issuing.serials(&counter).await.unwrap();
-        let texts = Texts {
-            office: "辽阳市市长热线办公室".to_owned(),
-            phone: "12345".to_owned(),
-            message_domain: "jiesu.invalid".to_owned(),
-            zone: hotline_zone(),
-        };
+        let texts = texts();
         let calendar = Calendar::shipped();
         let mut random = Uuid::new_v4;
         let mut context = plan::Context { now, day, calendar: &calendar, texts: &texts, random: &mut random };

@@ -163,14 +163,11 @@ impl<'a> Builder<'a> {
 
     fn clauses(&mut self, file: &File) -> Result<(), RulesError> {
         for clause in &file.clauses {
-            match self.article(&clause.article)? {
-                Article { number: 6, clause: Some(number @ 1..=4) } => {
-                    self.add(&clause.phrases, Role::Clause(number))?;
-                }
-                _ => {
-                    let problem = "a clause of acceptance is one of 6(1) to 6(4)".to_owned();
-                    return Err(self.error(&clause.article, problem));
-                }
+            if let Article { number: 6, clause: Some(number @ 1..=4) } = self.article(&clause.article)? {
+                self.add(&clause.phrases, Role::Clause(number))?;
+            } else {
+                let problem = "a clause of acceptance is one of 6(1) to 6(4)".to_owned();
+                return Err(self.error(&clause.article, problem));
             }
         }
         Ok(())
