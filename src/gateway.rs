@@ -132,7 +132,6 @@ impl Parts {
             through: config.notices.through.clone(),
         });
         let rulebook = &tools.rulebook;
-        rulebook.keep_shipped(&store, clock.now()).await?;
         rulebook.refresh(&store, clock.now()).await?;
         let holder = format!("{}{}", instance(config.http.listen).unwrap_or_default(), uuid::Uuid::new_v4());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

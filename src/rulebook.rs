@@ -204,7 +204,7 @@ impl Rulebook {
         }
     }
 
-    /// Keeps the shipped rules among the versions, so that they can be put back.
+    /// Keeps the shipped rules among the versions, so that they can be put back once others are published.
     ///
     /// # Errors
     /// Where the database fails.

@@ -132,8 +132,10 @@ async fn show(global: &Global, version: &str) -> anyhow::Result<Report> {
 
 async fn publish(global: &Global, file: &Path, note: Option<&str>) -> anyhow::Result<Report> {
     let text = read(file)?;
-    let rules = rulebook(global)?.build(&text).map_err(|error| wrong(file, &error.to_string()))?;
+    let rulebook = rulebook(global)?;
+    let rules = rulebook.build(&text).map_err(|error| wrong(file, &error.to_string()))?;
     let (_, store) = open::store(global).await?;
+    rulebook.keep_shipped(&store, open::clock().now()).await?;
     let actor = open::actor();
     let act = Act { actor: &actor, action: "rules.publish", subject: rules.version(), reason: note };
     let new = store.publish_rules(rules.version(), &text, RuleOrigin::Published, act, open::clock().now()).await?;

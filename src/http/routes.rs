@@ -86,7 +86,8 @@ fn table(metrics_open: bool) -> Vec<(Access, Routes)> {
         (ADMIN, routes!(uploads::upload)),
         (ADMIN, routes!(rules::assess)),
         (ADMIN, routes!(rules::try_rules)),
-        (READ, routes!(rules::list, rules::publish)),
+        (READ, routes!(rules::list)),
+        (ADMIN, routes!(rules::publish)),
         (READ, routes!(rules::show)),
         (ADMIN, routes!(rules::activate)),
     ]

@@ -324,6 +324,7 @@ pub(super) async fn publish(
     checks.maybe_reason(note.note.as_deref());
     checks.done()?;
     let rules = checked(&api, &text)?;
+    api.tools.rulebook.keep_shipped(&api.store, api.clock.now()).await?;
     let act = Act { actor: &actor, action: "rules.publish", subject: rules.version(), reason: note.note.as_deref() };
     let new = api.store.publish_rules(rules.version(), &text, RuleOrigin::Published, act, api.clock.now()).await?;
     Ok(Json(Published { version: rules.version().to_owned(), new, rules: rules.list().count() }))

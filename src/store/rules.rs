@@ -102,7 +102,7 @@ impl Store {
         .await
         .map_err(failed("publishing rules"))?;
         let new = done.rows_affected() > 0;
-        if new {
+        if new && origin != RuleOrigin::Shipped {
             write_down(&mut transaction, act, now).await?;
         }
         transaction.commit().await.map_err(failed("publishing rules"))?;

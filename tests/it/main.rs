@@ -50,6 +50,8 @@ mod pushes;
 #[cfg(test)]
 mod reconcile;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod services;
 #[cfg(test)]
 mod spine;
