@@ -90,7 +90,9 @@ impl Tally {
         }
         let contradicted = self.other.is_some() || !self.against.is_empty();
         // An emergency that only the body mentions, among words that speak of the past or of fears, is none.
-        if contradicted && !self.head && rule.urgency == Some(Urgency::Emergency) {
+        // Nor is one of which a long text tells that it is over, whatever its title says.
+        let long = circumstances.meaningful > rule.longest;
+        if contradicted && (!self.head || long) && rule.urgency == Some(Urgency::Emergency) {
             return None;
         }
         Some(if clear && !contradicted { Strength::Clear } else { Strength::Doubtful })
@@ -198,9 +200,14 @@ pub(super) fn screen(rules: &RuleSet, found: &[Found], circumstances: &Circumsta
     let emergency = applying.iter().filter(|(rule, ..)| rule.urgency == Some(Urgency::Emergency));
     if let Some(first) = emergency.max_by_key(|(rule, tally, strength)| tally.score(rule, *strength)) {
         let clear = first.2 == Strength::Clear && !circumstances.old;
+        // Where it is doubtful and a supply has failed, the failure gets its ticket, and the urgency says the rest.
+        let supply = applying.iter().any(|(rule, ..)| rule.outcome == Disposition::Accept && rule.urgency.is_some());
         let disposition = if clear { first.0.outcome } else { Disposition::Hold };
         let more = if circumstances.old { vec!["来件时间已过一天以上".to_owned()] } else { Vec::new() };
-        return decide(disposition, first, &more);
+        if clear || !supply {
+            return decide(disposition, first, &more);
+        }
+        applying.retain(|(rule, ..)| rule.urgency != Some(Urgency::Emergency));
     }
     let missing = missing(rules, found, circumstances);
     if circumstances.meaningful < rules.thin.least && !circumstances.follow_up {

@@ -63,7 +63,12 @@ async fn every_route_opens_to_its_scope_and_to_no_other() {
     let routes = catalogue(false);
     assert!(routes.len() > 20);
     for route in routes {
-        let path = route.path.replace("{id}", "999999").replace("{name}", "nowhere").replace("{number}", "1").replace("{version}", "1");
+        let path = route
+            .path
+            .replace("{id}", "999999")
+            .replace("{name}", "nowhere")
+            .replace("{number}", "1")
+            .replace("{version}", "1");
         let call = async |token: &str| {
             let body = (route.method == Method::POST).then(|| json!({}));
             bench.call(token, route.method.clone(), &path, body).await
@@ -144,7 +149,8 @@ async fn the_document_has_every_route_and_no_other() {
 
     // What the table says is what the router does: the described methods answer, the others are 405.
     for route in catalogue(false) {
-        let path = route.path.replace("{id}", "1").replace("{name}", "a").replace("{number}", "1").replace("{version}", "1");
+        let path =
+            route.path.replace("{id}", "1").replace("{name}", "a").replace("{number}", "1").replace("{version}", "1");
         let methods: Vec<Method> = catalogue(false)
             .iter()
             .filter(|other| other.path == route.path)
