@@ -91,7 +91,10 @@ fn the_documentation_names_every_field_and_no_other() {
     let mut config = judged(
         "jiesu.toml",
         "store.url = 'postgres://u@h/d'\nstore.password.env = 'P'\nnotices.through = 'a'\ncalendar.extra = 'e'\nhttp.tls = { certificate = 'c', key = 'k' }\nscreening.rules = 'r'
-[[connector]]\nname = 'a'\nchannel = 'phone'\nadapter = 'inlet'\nallow_private = ['10.0.0.0/8']\nsilence_hours = 48\nreconcile = false\nsettings.secrets = [{ env = 'S' }]",
+screening.places = 'p'
+screening.subjects = 's'
+screening.units = 'u'
+[[connector]]\nname = 'a'\nchannel = 'phone'\nadapter = 'inlet'\nallow_private = ['10.0.0.0/8']\nsettings.secrets = [{ env = 'S' }]",
     )
     .expect("sound");
     let mut expected = BTreeSet::from(["http.token".to_owned(), "store.password".to_owned()]);

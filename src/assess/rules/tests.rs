@@ -28,7 +28,13 @@ fn mistakes_are_told_with_their_line_and_what_was_meant() {
         ("\"枉法裁判\"", "\"枉\"", "\"枉\"", "too short", None),
         ("\"枉法裁判\"", "\"！\"", "\"！\"", "too short", None),
         ("\"枉法裁判\"", "\"枉…法…裁…判…了\"", "枉…法", "more than 4 pieces", None),
-        ("hints = [\"彻查…{corrupt}\"]", "hinst = [\"彻查\"]", "hinst", "unknown field `hinst`", Some("`hints`")),
+        (
+            "hints = [\"彻查…{corrupt}\", \"@official.wealth\"]",
+            "hinst = [\"彻查\"]",
+            "hinst",
+            "unknown field `hinst`",
+            Some("`hints`"),
+        ),
         ("channel = \"business_environment\"", "channel = \"busines\"", "\"busines\"", "unknown variant", None),
     ] {
         let text = changed(from, to);
