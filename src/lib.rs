@@ -14,6 +14,7 @@
 //! | [`pace`] | how often a source is asked, and how long it is left alone after a failure |
 //! | [`intake`] | what adapters bring, sealed and stored; group commit |
 //! | [`assess`] | screening and classifying: a pure function |
+//! | [`matching`] | which complaints are about the same matter: pure |
 //! | [`issue`] | matching; complaints, tickets, deliveries and notices in one transaction |
 //! | [`alarms`] | what the operator must be told: raised, cleared, carried to the duty desk |
 //! | [`reconcile`] | what sources hold beside what was stored |
@@ -49,6 +50,7 @@ pub mod ids;
 pub mod intake;
 pub mod issue;
 pub mod mask;
+pub mod matching;
 pub mod notices;
 pub mod number;
 pub mod pace;

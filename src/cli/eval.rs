@@ -15,12 +15,14 @@ use jiesu::{
 };
 use serde_json::json;
 
-use super::{Global, failure::Failure, report::Report};
+use super::{Global, eval_matching, failure::Failure, report::Report};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// 受理结论、类别、缓急 / disposition, kind and urgency of single messages
     Scope(ScopeArguments),
+    /// 同一事项的识别 / which messages are about one matter, in a stream
+    Pairs(eval_matching::PairsArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,6 +56,7 @@ const ERRORS: usize = 10;
 pub(crate) fn run(global: &Global, command: &Command) -> anyhow::Result<Report> {
     match command {
         Command::Scope(arguments) => run_scope(global, arguments),
+        Command::Pairs(arguments) => eval_matching::pairs(global, arguments),
     }
 }
 

@@ -22,6 +22,7 @@ mod connector;
 mod demo;
 mod entry;
 mod eval;
+mod eval_matching;
 mod failure;
 mod health;
 mod import;

@@ -7,7 +7,9 @@
 //! | module | measures |
 //! |---|---|
 //! | [`scope`] | disposition, kind and urgency of single messages |
+//! | [`pairs`] | which messages are about one matter, in a stream |
 
+pub mod pairs;
 pub mod scope;
 
 use serde::Serialize;

@@ -1,0 +1,103 @@
+//! `jiesu eval pairs`: how well matching recognises one matter.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use jiesu::{
+    eval::{
+        Rate, Split,
+        pairs::{Dataset, Figures, PairsReport},
+    },
+    matching::Vocabulary,
+};
+
+use super::{Global, failure::Failure, report::Report};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PairsArguments {
+    /// 目录，内有 messages.jsonl 和 pairs.tsv / folder with messages.jsonl and pairs.tsv
+    folder: PathBuf,
+    /// 词表，缺省为随程序附带的 / words for matching; without it the shipped ones
+    #[arg(long, value_name = "FILE")]
+    words: Option<PathBuf>,
+    /// tune、check 或 all / which part, by a digest of each group of ids
+    #[arg(long, default_value = "all", value_parser = split)]
+    split: Split,
+    /// 多少天没有新来件即视为另一件事 / days after which a matter is another one
+    #[arg(long, default_value_t = 180)]
+    days: i64,
+    /// 列出多少条错误；check 部分缺省不列 / errors listed; none by default for the check part
+    #[arg(long, value_name = "COUNT")]
+    errors: Option<usize>,
+}
+
+fn split(name: &str) -> Result<Split, String> {
+    Split::parse(name).ok_or_else(|| "须为 tune、check 或 all / one of tune, check, all".to_owned())
+}
+
+/// Errors listed where nobody says how many.
+const ERRORS: usize = 20;
+
+pub(crate) fn pairs(global: &Global, arguments: &PairsArguments) -> anyhow::Result<Report> {
+    let vocabulary = vocabulary(arguments.words.as_deref())?;
+    let read = |name: &str| {
+        let path = arguments.folder.join(name);
+        std::fs::read_to_string(&path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+    };
+    let data = Dataset::read(&read("messages.jsonl")?, &read("pairs.tsv")?, &vocabulary)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let mut report = data.measure(arguments.split, arguments.days);
+    let shown = arguments.errors.unwrap_or(if arguments.split == Split::Tune { ERRORS } else { 0 });
+    report.wrong.truncate(shown);
+    let unlabelled = report.unlabelled.len();
+    report.unlabelled.truncate(shown);
+    Report::of(global.json, &report, || text(&report, unlabelled))
+}
+
+/// The words for matching: those of a file, or the shipped ones.
+pub(crate) fn vocabulary(path: Option<&Path>) -> anyhow::Result<Vocabulary> {
+    let vocabulary = match path {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+            Vocabulary::read(&text)
+        }
+        None => Vocabulary::shipped(),
+    };
+    Ok(vocabulary.map_err(|error| Failure::usage(error.to_string()))?)
+}
+
+fn text(report: &PairsReport, unlabelled: usize) -> String {
+    let mut text = format!(
+        "来件 / messages {}   工单 / tickets {}   部分 / part {:?}   标注对 / labelled pairs {}\n",
+        report.messages, report.tickets, report.split, report.pairs
+    );
+    line(&mut text, "流式，标注无疑 / stream, sure labels", &report.stream);
+    line(&mut text, "流式，全部标注 / stream, all labels", &report.stream_all);
+    line(&mut text, "逐对判断 / pair by pair", &report.alone);
+    let _ = writeln!(text, "检索命中（直接） / retrieved directly: {}", rate(report.retrieved));
+    for (band, figures) in &report.bands {
+        line(&mut text, &format!("  {band}"), figures);
+    }
+    let _ = writeln!(text, "未标注的并案 / joins without a label: {unlabelled}");
+    for (one, other, same, score) in &report.wrong {
+        let kind = if *same { "漏并 / missed" } else { "错并 / joined wrongly" };
+        let _ = writeln!(text, "{kind}  {one}  {other}  {score:.2}");
+    }
+    for (one, other, score) in &report.unlabelled {
+        let _ = writeln!(text, "未标注 / no label  {one}  {other}  {score:.2}");
+    }
+    text
+}
+
+fn line(text: &mut String, name: &str, figures: &Figures) {
+    let _ = writeln!(text, "{name}: P {}  R {}", rate(figures.precision), rate(figures.recall));
+}
+
+/// A rate as people read it, with its interval of 95 %.
+pub(crate) fn rate(rate: Rate) -> String {
+    let Rate { hits, of, share, low, high } = rate;
+    format!("{:.1} % ({hits}/{of}) [{:.1}, {:.1}]", share * 100.0, low * 100.0, high * 100.0)
+}

@@ -1,0 +1,173 @@
+//! Chooses among candidates: which known complaint a new one continues, if any, and which are shown beside it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    compare::{Comparison, Standing, compare, explain, standing},
+    frequency::Frequencies,
+    signature::Signature,
+    vocabulary::{NameKind, Vocabulary},
+};
+use crate::ids::{EntryId, TicketId};
+
+/// Links to related complaints that are kept with one.
+const RELATED_LIMIT: usize = 5;
+
+/// A complaint that is known and may be about the same matter.
+#[derive(Debug, Clone)]
+pub struct Neighbour {
+    /// Its entry.
+    pub entry: EntryId,
+    /// Its ticket.
+    pub ticket: TicketId,
+    /// What is kept of it.
+    pub signature: Signature,
+}
+
+/// What a new complaint was found to be the same as.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The complaint it is most alike.
+    pub entry: EntryId,
+    /// That one's ticket.
+    pub ticket: TicketId,
+    /// How it stands to it.
+    pub comparison: Comparison,
+    /// Whether it tells what that one does not.
+    pub news: bool,
+}
+
+/// What matching came to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Matched {
+    /// What it is the same matter as.
+    pub same: Option<Found>,
+    /// What is shown beside it, likeliest first.
+    pub related: Vec<Found>,
+}
+
+/// What one petitioner's complaint is preferred by to another's that is as much alike.
+const OWN: f32 = 0.15;
+
+/// Finds, among neighbours, what a complaint is the same as. Of two that are about equally alike, the same petitioner's is
+/// preferred, so that a repeat is not taken for a co-report.
+pub fn decide<'a>(
+    new: &Signature,
+    neighbours: impl IntoIterator<Item = &'a Neighbour>,
+    frequencies: &Frequencies,
+) -> Matched {
+    let mut matched = Matched::default();
+    if !new.tells() {
+        return matched;
+    }
+    let mut same: Vec<Found> = Vec::new();
+    for neighbour in neighbours {
+        let comparison = compare(new, &neighbour.signature, frequencies);
+        let found = |comparison| Found {
+            entry: neighbour.entry,
+            ticket: neighbour.ticket,
+            comparison,
+            news: news(new, &neighbour.signature),
+        };
+        match standing(&comparison) {
+            Standing::Same => same.push(found(comparison)),
+            Standing::Related => matched.related.push(found(comparison)),
+            Standing::Different => {}
+        }
+    }
+    let order = |left: &Found, right: &Found| {
+        let key = |found: &Found| found.comparison.score + if found.comparison.same_person { OWN } else { 0.0 };
+        key(right).total_cmp(&key(left)).then(left.entry.cmp(&right.entry))
+    };
+    same.sort_by(order);
+    matched.related.sort_by(order);
+    matched.same = same.into_iter().next();
+    if let Some(same) = &matched.same {
+        let ticket = same.ticket;
+        matched.related.retain(|related| related.ticket != ticket);
+    }
+    let mut seen = Vec::new();
+    matched.related.retain(|related| {
+        let first = !seen.contains(&related.ticket);
+        seen.push(related.ticket);
+        first
+    });
+    matched.related.truncate(RELATED_LIMIT);
+    matched
+}
+
+/// Whether a complaint names or counts what the other does not.
+fn news(new: &Signature, old: &Signature) -> bool {
+    let names = new.names.iter().filter(|name| name.kind != NameKind::Region).any(|name| {
+        !old.names.iter().any(|other| other.text.contains(name.core()) || name.text.contains(other.core()))
+    });
+    let units = new.units.iter().any(|unit| !old.units.iter().any(|o| o.kind == unit.kind && o.text == unit.text));
+    let topics = new.topics.iter().filter(|topic| !old.topics.iter().any(|other| other.id == topic.id)).count();
+    names || units || topics >= 2
+}
+
+/// What matching found, as it is kept with the complaint and shown: for a clerk, in Chinese.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default)]
+pub struct Matching {
+    /// By which sign it was joined to its ticket: "revision", "answer", "quoted", "text", "matter"; nothing where it
+    /// opened one.
+    pub sign: Option<String>,
+    /// The entry that it was compared with.
+    pub entry: Option<EntryId>,
+    /// What spoke for one matter.
+    pub signs: Vec<String>,
+    /// What spoke against it.
+    pub against: Vec<String>,
+    /// All signs together, from 0; two petitioners' complaints are one matter from 0.60 on, one petitioner's from 0.50 on.
+    pub score: Option<f32>,
+    /// Other tickets to be looked at beside this one.
+    pub related: Vec<RelatedTicket>,
+    /// Whether it asks for several things, each of which deserves a ticket of its own.
+    pub several: bool,
+    /// Where the matter is, as far as the text names it.
+    pub place: Option<String>,
+}
+
+/// A ticket that may bear on a complaint, and is not joined.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RelatedTicket {
+    /// The ticket.
+    pub ticket: TicketId,
+    /// Its complaint that is alike.
+    pub entry: EntryId,
+    /// What is alike.
+    pub signs: Vec<String>,
+    /// Why it was not joined.
+    pub against: Vec<String>,
+    /// All signs together.
+    pub score: f32,
+}
+
+impl Matching {
+    /// What is kept of a complaint's matching.
+    pub fn of(signature: &Signature, matched: &Matched, vocabulary: &Vocabulary) -> Self {
+        let related = matched.related.iter().map(|found| {
+            let (signs, mut against) = explain(&found.comparison, vocabulary);
+            if against.is_empty() {
+                against.push("相似程度不够，不敢并案".to_owned());
+            }
+            RelatedTicket { ticket: found.ticket, entry: found.entry, signs, against, score: found.comparison.score }
+        });
+        let mut matching = Self {
+            related: related.collect(),
+            several: signature.several,
+            place: signature.place().map(str::to_owned),
+            ..Self::default()
+        };
+        if let Some(found) = &matched.same {
+            let (signs, against) = explain(&found.comparison, vocabulary);
+            matching.sign = Some("matter".to_owned());
+            matching.entry = Some(found.entry);
+            matching.signs = signs;
+            matching.against = against;
+            matching.score = Some(found.comparison.score);
+        }
+        matching
+    }
+}

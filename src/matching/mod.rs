@@ -1,0 +1,26 @@
+//! Matching: which complaints are about the same matter. Candidates come from an index that is bounded in time and memory
+//! ([`Index`]); each is compared by several signs with a guard against conflicts ([`compare`]). Everything here is pure:
+//! the store keeps signatures, the issuer keeps the index, the plan of a batch decides.
+//!
+//! | part | holds |
+//! |---|---|
+//! | [`Vocabulary`] | the words it goes by: data, `rules/matching.toml` |
+//! | [`Signature`] | what is kept of a complaint |
+//! | [`Frequencies`] | how often word pieces were seen |
+//! | [`Index`] | finds candidates |
+//! | [`compare`], [`decide`] | looks at them closely, and chooses |
+
+mod codec;
+mod compare;
+mod decide;
+mod frequency;
+mod index;
+mod signature;
+mod vocabulary;
+
+pub use compare::{Comparison, Conflict, Standing, compare, explain, standing};
+pub use decide::{Found, Matched, Matching, Neighbour, RelatedTicket, decide};
+pub use frequency::Frequencies;
+pub use index::{CANDIDATES, Index};
+pub use signature::{GRAM_LIMIT, NAME_LIMIT, Name, Signature, TEXT_LIMIT, Topic, Unit, persons};
+pub use vocabulary::{NameKind, UnitKind, Vocabulary, VocabularyError, WORD_LIMIT};

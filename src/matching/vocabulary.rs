@@ -1,0 +1,303 @@
+//! The words that matching goes by, read from a file that the hotline office keeps (`rules/matching.toml`): what says
+//! nothing, what names a problem, and how names of places and companies end. No word of it is code.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use serde::Deserialize;
+
+use crate::assess::text::normal;
+
+/// The file that comes with the program.
+const SHIPPED: &str = include_str!("../../rules/matching.toml");
+
+/// Most words in a file, over all its lists.
+pub const WORD_LIMIT: usize = 20_000;
+
+/// What a name names. The order is stored: add at the end only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NameKind {
+    /// A housing estate (小区).
+    Estate,
+    /// A road or lane.
+    Road,
+    /// A village or community.
+    Village,
+    /// A school.
+    School,
+    /// A hospital.
+    Hospital,
+    /// A company or works.
+    Company,
+    /// A shop or another business.
+    Shop,
+    /// A square, park, building, river.
+    Place,
+    /// A district or county of the city, or another city.
+    Region,
+}
+
+impl NameKind {
+    pub(super) const ALL: [Self; 9] = [
+        Self::Estate,
+        Self::Road,
+        Self::Village,
+        Self::School,
+        Self::Hospital,
+        Self::Company,
+        Self::Shop,
+        Self::Place,
+        Self::Region,
+    ];
+
+    pub(super) fn chinese(self) -> &'static str {
+        match self {
+            Self::Estate => "小区",
+            Self::Road => "道路",
+            Self::Village => "村或社区",
+            Self::School => "学校",
+            Self::Hospital => "医院",
+            Self::Company => "单位",
+            Self::Shop => "商家",
+            Self::Place => "场所",
+            Self::Region => "县（市、区）",
+        }
+    }
+}
+
+/// What a number counts. The order is stored: add at the end only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnitKind {
+    /// 3号楼.
+    Building,
+    /// 2单元.
+    Entrance,
+    /// 204路, 3号线.
+    Line,
+    /// 二期.
+    Phase,
+    /// 五组.
+    Group,
+    /// 2019年.
+    Year,
+    /// 58号, of a road.
+    Number,
+    /// 1813班.
+    Class,
+    /// 二标段.
+    Stage,
+}
+
+impl UnitKind {
+    pub(super) const ALL: [Self; 9] = [
+        Self::Building,
+        Self::Entrance,
+        Self::Line,
+        Self::Phase,
+        Self::Group,
+        Self::Year,
+        Self::Number,
+        Self::Class,
+        Self::Stage,
+    ];
+
+    pub(super) fn chinese(self) -> &'static str {
+        match self {
+            Self::Building => "楼号",
+            Self::Entrance => "单元",
+            Self::Line => "线路",
+            Self::Phase => "期数",
+            Self::Group => "组",
+            Self::Year => "年份",
+            Self::Number => "门牌号",
+            Self::Class => "班级",
+            Self::Stage => "标段",
+        }
+    }
+
+    pub(super) fn suffix(self) -> &'static str {
+        match self {
+            Self::Building => "号楼",
+            Self::Entrance => "单元",
+            Self::Line => "路（线）",
+            Self::Phase => "期",
+            Self::Group => "组",
+            Self::Year => "年",
+            Self::Number => "号",
+            Self::Class => "班",
+            Self::Stage => "标段",
+        }
+    }
+}
+
+/// What is wrong with a vocabulary file.
+#[derive(Debug, thiserror::Error)]
+pub enum VocabularyError {
+    /// It is not TOML of the expected form.
+    #[error("the words for matching cannot be read: {0}")]
+    Form(String),
+    /// It holds too much.
+    #[error("the words for matching are more than {WORD_LIMIT}; leave out what says nothing")]
+    TooMany,
+    /// The automaton could not be built.
+    #[error("the words for matching cannot be searched for: {0}")]
+    Search(String),
+    /// Two topics come to one number.
+    #[error("the topics {0:?} and {1:?} come to the same number; rename one of them")]
+    Clash(String, String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: String,
+    home: String,
+    regions: Vec<String>,
+    borders: Vec<String>,
+    nameless: Vec<String>,
+    suffixes: BTreeMap<NameKind, Vec<String>>,
+    units: BTreeMap<UnitKind, Vec<String>>,
+    topics: BTreeMap<String, Vec<String>>,
+    generic: Generic,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Generic {
+    words: Vec<String>,
+}
+
+/// Words of several kinds, found in one pass, the longest at each place.
+#[derive(Debug)]
+pub(super) struct Finder<T> {
+    automaton: AhoCorasick,
+    meanings: Vec<T>,
+}
+
+impl<T: Copy> Finder<T> {
+    fn new(words: Vec<(String, T)>) -> Result<Self, VocabularyError> {
+        let (patterns, meanings): (Vec<String>, Vec<T>) = words.into_iter().filter(|(word, _)| !word.is_empty()).unzip();
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(&patterns)
+            .map_err(|error| VocabularyError::Search(error.to_string()))?;
+        Ok(Self { automaton, meanings })
+    }
+
+    /// Byte positions of words in a text, with what they mean.
+    pub(super) fn find<'a>(&'a self, text: &'a str) -> impl Iterator<Item = (usize, usize, T)> + 'a {
+        self.automaton
+            .find_iter(text)
+            .filter_map(|found| Some((found.start(), found.end(), *self.meanings.get(found.pattern().as_usize())?)))
+    }
+}
+
+/// The words, ready to be searched for. Built once, shared by every complaint.
+#[derive(Debug)]
+pub struct Vocabulary {
+    pub(super) version: String,
+    pub(super) home: String,
+    pub(super) regions: Finder<()>,
+    pub(super) borders: HashSet<String>,
+    pub(super) border_length: usize,
+    pub(super) nameless: HashSet<String>,
+    /// Those of them that may be part of a longer word.
+    pub(super) vague: Finder<()>,
+    pub(super) suffixes: Finder<NameKind>,
+    pub(super) units: Vec<(String, UnitKind)>,
+    pub(super) topics: Finder<u32>,
+    pub(super) topic_names: HashMap<u32, String>,
+    pub(super) generic: Finder<()>,
+}
+
+impl Vocabulary {
+    /// The words that come with the program.
+    ///
+    /// # Errors
+    /// Never; a test shows that the file is whole.
+    pub fn shipped() -> Result<Self, VocabularyError> {
+        Self::read(SHIPPED)
+    }
+
+    /// The words of a file.
+    ///
+    /// # Errors
+    /// Where it has not the form of `rules/matching.toml`.
+    pub fn read(text: &str) -> Result<Self, VocabularyError> {
+        let file: File = toml::from_str(text).map_err(|error| VocabularyError::Form(error.message().to_owned()))?;
+        let lists = file.suffixes.values().chain(file.units.values()).chain(file.topics.values());
+        let words: usize = lists.map(Vec::len).sum();
+        if words + file.generic.words.len() + file.regions.len() + file.nameless.len() > WORD_LIMIT {
+            return Err(VocabularyError::TooMany);
+        }
+        let mut topic_names: HashMap<u32, String> = HashMap::new();
+        let mut topics = Vec::new();
+        for (name, words) in file.topics {
+            let id = topic_id(&name);
+            topics.extend(words.iter().map(|word| (normal(word), id)));
+            if let Some(other) = topic_names.insert(id, name.clone()) {
+                return Err(VocabularyError::Clash(other, name));
+            }
+        }
+        let mut units: Vec<(String, UnitKind)> = file
+            .units
+            .into_iter()
+            .flat_map(|(kind, words)| words.into_iter().map(move |word| (normal(&word), kind)))
+            .filter(|(word, _)| !word.is_empty())
+            .collect();
+        units.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
+        let suffixes =
+            file.suffixes.into_iter().flat_map(|(kind, words)| words.into_iter().map(move |word| (normal(&word), kind)));
+        let borders: HashSet<String> = file.borders.iter().map(|word| normal(word)).collect();
+        Ok(Self {
+            border_length: borders.iter().map(|word| word.chars().count()).max().unwrap_or(0),
+            borders,
+            vague: Finder::new(
+                file.nameless.iter().map(|word| (normal(word), ())).filter(|(word, ())| word.chars().count() > 1).collect(),
+            )?,
+            nameless: file.nameless.iter().map(|word| normal(word)).collect(),
+            regions: Finder::new(file.regions.iter().map(|word| (normal(word), ())).collect())?,
+            suffixes: Finder::new(suffixes.collect())?,
+            units,
+            topics: Finder::new(topics)?,
+            topic_names,
+            generic: Finder::new(file.generic.words.iter().map(|word| (normal(word), ())).collect())?,
+            home: normal(&file.home),
+            version: file.version,
+        })
+    }
+
+    /// Version of the words: signatures made by another one are made anew.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// What a topic is called.
+    pub(super) fn topic(&self, id: u32) -> &str {
+        self.topic_names.get(&id).map_or("其他", String::as_str)
+    }
+}
+
+fn topic_id(name: &str) -> u32 {
+    name.chars().fold(0x811c_9dc5, |hash: u32, character| (hash ^ u32::from(character)).wrapping_mul(0x0100_0193))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_words_are_whole() {
+        let vocabulary = Vocabulary::shipped().unwrap();
+        assert!(vocabulary.topic_names.len() > 60);
+        assert_eq!(vocabulary.home, "辽阳市");
+    }
+
+    #[test]
+    fn a_file_of_another_form_is_refused_in_words() {
+        let error = Vocabulary::read("version = 1").unwrap_err();
+        assert!(error.to_string().starts_with("the words for matching cannot be read"), "{error}");
+    }
+}
