@@ -33,6 +33,7 @@ use crate::{
     ids::EntryId,
     intake::{Deliveries, Intake},
     issue::{IssueOptions, Issuer, PETITIONER, Tools, hotline_zone},
+    matching::Vocabulary,
     notices::{Outbox, OutboxOptions, Texts},
     reconcile::Reconciler,
     rulebook::{Rulebook, RulebookError},
@@ -68,6 +69,14 @@ pub enum GatewayError {
     /// The rules cannot be used.
     #[error("the rules: {0}")]
     Rules(#[from] RulebookError),
+    /// The words for matching cannot be used.
+    #[error("the words for matching{}: {message}", path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default())]
+    Words {
+        /// Which file; none for the shipped words.
+        path: Option<PathBuf>,
+        /// What is wrong with it.
+        message: String,
+    },
     /// The calendar cannot be used.
     #[error("the calendar: {0}")]
     Calendar(String),
@@ -128,6 +137,7 @@ impl Parts {
             calendar: calendar(&config)?,
             texts: texts(&config),
             directory: directory.clone(),
+            vocabulary: Arc::new(words(&config)?),
             notify: config.notices.enabled,
             through: config.notices.through.clone(),
         });
@@ -141,6 +151,7 @@ impl Parts {
             threads: if config.issue.assess_threads == 0 { cores } else { config.issue.assess_threads },
             lease: Duration::from_secs(config.issue.lease_seconds),
             poll: Duration::from_millis(500),
+            remembered: config.issue.remembered,
             repeat_window: Duration::from_hours(24 * u64::from(config.issue.repeat_days)),
         };
         let queued = Arc::new(Notify::new());
@@ -259,6 +270,21 @@ async fn fit(keyring: &Keyring, store: &Store) -> Result<(), GatewayError> {
 /// Where a file cannot be read or is no rule file.
 pub fn rules(config: &Config) -> Result<Rulebook, GatewayError> {
     Ok(Rulebook::open(&config.screening)?)
+}
+
+/// The words for matching that the configuration names, or the shipped ones.
+///
+/// # Errors
+/// Where the file cannot be read or has another form.
+pub fn words(config: &Config) -> Result<Vocabulary, GatewayError> {
+    let failed = |message: String| GatewayError::Words { path: config.issue.words.clone(), message };
+    match &config.issue.words {
+        None => Vocabulary::shipped().map_err(|error| failed(error.to_string())),
+        Some(file) => {
+            let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
+            Vocabulary::read(&text).map_err(|error| failed(error.to_string()))
+        }
+    }
 }
 
 /// What a gateway and whoever is started in its place have in common: machine and address. None where the machine has no

@@ -120,6 +120,7 @@ pub(crate) fn code_of(error: &anyhow::Error) -> Code {
             | GatewayError::Keys(_)
             | GatewayError::ForeignKeys
             | GatewayError::Rules(_)
+            | GatewayError::Words { .. }
             | GatewayError::Calendar(_)
             | GatewayError::Tls(_),
         ) => Code::Configuration,

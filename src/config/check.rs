@@ -46,8 +46,8 @@ pub fn check(draft: &Draft, config: &Config) -> Result<(), ConfigErrors> {
         mistakes.push(Mistake::new("/http/tls", error.to_string()));
     }
     tokens(config, &mut mistakes);
-    let files = [("/calendar/extra", &config.calendar.extra)].into_iter().chain(config.screening.files());
-    for (pointer, path) in files {
+    let files = [("/calendar/extra", &config.calendar.extra), ("/issue/words", &config.issue.words)];
+    for (pointer, path) in files.into_iter().chain(config.screening.files()) {
         if let Some(path) = path
             && let Err(error) = std::fs::File::open(path)
         {

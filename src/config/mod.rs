@@ -163,7 +163,7 @@ impl Config {
         }
         let screening = &mut self.screening;
         let files = [&mut screening.rules, &mut screening.places, &mut screening.subjects, &mut screening.units];
-        for path in files.into_iter().chain([&mut self.calendar.extra]).flatten() {
+        for path in files.into_iter().chain([&mut self.calendar.extra, &mut self.issue.words]).flatten() {
             *path = anchored(path, folder);
         }
         if let Some(tls) = &mut self.http.tls {

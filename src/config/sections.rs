@@ -216,11 +216,25 @@ pub struct Issue {
     /// Days after the last complaint of a matter in which the same words join its ticket, 1 to 3650; later they open a
     /// ticket anew.
     pub repeat_days: u32,
+    /// Complaints that matching remembers at least, the newest, 1000 to 16777216; the memory for them is some 400 bytes
+    /// each.
+    pub remembered: usize,
+    /// File with the words that matching goes by, in the form of `rules/matching.toml`; the shipped one without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub words: Option<PathBuf>,
 }
 
 impl Default for Issue {
     fn default() -> Self {
-        Self { batch_items: 256, batch_bytes: 32 * 1024 * 1024, assess_threads: 0, lease_seconds: 60, repeat_days: 180 }
+        Self {
+            batch_items: 256,
+            batch_bytes: 32 * 1024 * 1024,
+            assess_threads: 0,
+            lease_seconds: 60,
+            repeat_days: 180,
+            remembered: 500_000,
+            words: None,
+        }
     }
 }
 

@@ -94,6 +94,7 @@ fn the_documentation_names_every_field_and_no_other() {
 screening.places = 'p'
 screening.subjects = 's'
 screening.units = 'u'
+issue.words = 'w'
 [[connector]]\nname = 'a'\nchannel = 'phone'\nadapter = 'inlet'\nallow_private = ['10.0.0.0/8']\nsettings.secrets = [{ env = 'S' }]",
     )
     .expect("sound");

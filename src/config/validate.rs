@@ -124,6 +124,7 @@ fn bounds(config: &Config) -> Vec<Option<Mistake>> {
         within("/issue/assess_threads", number(issue.assess_threads), 0, 256),
         within("/issue/lease_seconds", issue.lease_seconds, 5, 3600),
         within("/issue/repeat_days", u64::from(issue.repeat_days), 1, 3650),
+        within("/issue/remembered", u64::try_from(issue.remembered).unwrap_or(u64::MAX), 1000, 16_777_216),
         within("/queue/max_lease_seconds", queue.max_lease_seconds, 1, 604_800),
         within("/queue/lease_seconds", queue.lease_seconds, 1, queue.max_lease_seconds.max(1)),
         within("/queue/max_attempts", queue.max_attempts.into(), 1, 100),

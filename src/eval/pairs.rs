@@ -106,12 +106,18 @@ impl Dataset {
     pub fn read(messages: &str, pairs: &str, vocabulary: &Vocabulary) -> Result<Self, DatasetError> {
         let zone = TimeZone::get(connectors::clock::ZONE).unwrap_or(TimeZone::UTC);
         let mut prepared = Vec::new();
-        for (index, line) in messages.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).take(MESSAGE_LIMIT) {
+        for (index, line) in
+            messages.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).take(MESSAGE_LIMIT)
+        {
             let wrong = |problem: String| DatasetError { line: index + 1, problem };
             let message: Message = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
-            let at = moment(&message.time, &zone).ok_or_else(|| wrong("time is not year/month/day h:m:s".to_owned()))?;
-            let shown =
-                ShownComplaint { subject: message.subject, body: message.body.trim().to_owned(), ..ShownComplaint::default() };
+            let at =
+                moment(&message.time, &zone).ok_or_else(|| wrong("time is not year/month/day h:m:s".to_owned()))?;
+            let shown = ShownComplaint {
+                subject: message.subject,
+                body: message.body.trim().to_owned(),
+                ..ShownComplaint::default()
+            };
             let person: Vec<Vec<u8>> =
                 message.user.iter().map(|user| Sha256::digest(user.as_bytes()).to_vec()).collect();
             let signature = Signature::of(&shown, &person, vocabulary);
@@ -327,11 +333,15 @@ fn pair(line: &str) -> Result<Pair, String> {
 }
 
 fn moment(text: &str, zone: &TimeZone) -> Option<Timestamp> {
-    let numbers: Vec<i16> =
-        text.split(|one: char| !one.is_ascii_digit()).filter(|part| !part.is_empty()).map_while(|part| part.parse().ok()).collect();
+    let numbers: Vec<i16> = text
+        .split(|one: char| !one.is_ascii_digit())
+        .filter(|part| !part.is_empty())
+        .map_while(|part| part.parse().ok())
+        .collect();
     let [year, month, day, rest @ ..] = numbers.as_slice() else { return None };
     let part = |place: usize| rest.get(place).copied().unwrap_or(0).try_into().ok();
-    let date = DateTime::new(*year, (*month).try_into().ok()?, (*day).try_into().ok()?, part(0)?, part(1)?, part(2)?, 0);
+    let date =
+        DateTime::new(*year, (*month).try_into().ok()?, (*day).try_into().ok()?, part(0)?, part(1)?, part(2)?, 0);
     let at = zone.to_timestamp(date.ok()?).ok()?;
     at.checked_add(0.seconds()).ok()
 }

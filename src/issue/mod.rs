@@ -3,21 +3,27 @@
 
 pub mod plan;
 pub mod planned;
+mod recall;
 mod worker;
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use connectors::{
     complaint::Channel,
     entry::{ConnectorName, ExternalId},
 };
 use jiff::Timestamp;
+pub use recall::Recall;
 use serde::{Deserialize, Serialize};
 pub use worker::{IssueError, IssueOptions, Issuer, PETITIONER, RECIPIENT, Tools, hotline_zone};
 
 use crate::{
     assess::{Article, Disposition, Urgency, Verdict},
     ids::{EntryId, TicketId},
+    matching::{Neighbour, Signature},
     number::TicketNumber,
     seal::Sealed,
 };
@@ -121,6 +127,8 @@ pub struct Assessed {
     pub petitioner_keys: Vec<Vec<u8>>,
     /// Where a mail would go: sealed, and as a keyed hash.
     pub recipient: Option<(Sealed, Vec<u8>)>,
+    /// What it is matched by.
+    pub signature: Arc<Signature>,
 }
 
 /// How a notice would go back to the petitioner.
@@ -147,8 +155,34 @@ pub struct Known {
     pub earlier: HashMap<EntryId, TicketId>,
     /// Earlier verdicts about the same entry.
     pub prior: HashMap<EntryId, Prior>,
+    /// For each entry, the complaints that it may be the same matter as, likeliest first.
+    pub alike: HashMap<EntryId, Vec<EntryId>>,
+    /// Those complaints.
+    pub neighbours: HashMap<EntryId, Neighbour>,
+    /// Tickets that a person has said an entry does not belong to.
+    pub apart: HashSet<(EntryId, TicketId)>,
     /// Every ticket named above.
     pub tickets: HashMap<TicketId, KnownTicket>,
+}
+
+impl Known {
+    /// Whatever led to a ticket that was merged leads to the one that it was merged into.
+    pub fn follow(&mut self, merged: &HashMap<TicketId, TicketId>) {
+        let last = |ticket: &mut TicketId| {
+            // Each step leads on; the bound only ends a circle, which no merge makes.
+            for _ in 0..=merged.len() {
+                match merged.get(ticket) {
+                    Some(into) => *ticket = *into,
+                    None => break,
+                }
+            }
+        };
+        self.matters.values_mut().for_each(last);
+        self.answered.values_mut().flatten().for_each(last);
+        self.quoted.values_mut().for_each(last);
+        self.earlier.values_mut().for_each(last);
+        self.prior.values_mut().filter_map(|prior| prior.ticket.as_mut()).for_each(last);
+    }
 }
 
 /// An earlier verdict about the same entry.

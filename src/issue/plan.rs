@@ -4,8 +4,10 @@
 //! Matching, in this order, the surest sign first:
 //! 1. an earlier state of the same item at the same source (a revision);
 //! 2. an answer to a notice of ours, by message id; or a quoted ticket number, from a petitioner of that ticket (a follow-up);
-//! 3. the same text from the same petitioner (a repeat);
-//! 4. the same text from another (a co-report).
+//! 3. the same text from the same petitioner (a repeat), or from another (a co-report);
+//! 4. the same matter in other words, by several signs ([`crate::matching`]). The same petitioner's is a repeat, or a
+//!    follow-up where it tells something new or its ticket was due before; another's is a co-report. Whatever is doubtful
+//!    opens a ticket of its own, with a link to the one that it may belong to.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,13 +18,15 @@ use uuid::Uuid;
 
 use super::{
     Assessed, Candidate, Known, KnownTicket, Outcome, Relation, Route,
-    planned::{Join, Joined, NewComplaint, NewNotice, NewQueueItem, NewTicket, Plan, Serials},
+    planned::{Join, Joined, NewComplaint, NewNotice, NewQueueItem, NewSignature, NewTicket, Plan, Serials},
+    recall,
 };
 use crate::{
     alarms::{AlarmKind, NewAlarm},
     assess::{Article, Disposition, Grounds, HAPPENING_NOW, Urgency, text::normal},
     calendar::Calendar,
-    ids::TicketId,
+    ids::{EntryId, TicketId},
+    matching::{Frequencies, Index, Matched, Matching, Neighbour, Vocabulary, decide as decide_among},
     notices::{Occasion, Texts},
     number::{NumberError, TicketNumber},
     store::issue::Questions,
@@ -41,6 +45,10 @@ pub struct Context<'a> {
     pub calendar: &'a Calendar,
     /// What petitioners are told.
     pub texts: &'a Texts,
+    /// How often words were seen.
+    pub frequencies: &'a Frequencies,
+    /// The words that matching goes by.
+    pub vocabulary: &'a Vocabulary,
     /// Makes ids that nobody can guess.
     pub random: &'a mut (dyn FnMut() -> Uuid + Send),
 }
@@ -100,11 +108,13 @@ pub fn plan(
 ) -> Result<Plan, NumberError> {
     let plan = Plan {
         now: context.now,
+        words: context.vocabulary.version().to_owned(),
         serials,
         tickets: Vec::new(),
         joins: BTreeMap::new(),
         complaints: Vec::new(),
         petitioner_keys: Vec::new(),
+        signatures: Vec::new(),
         matters: BTreeMap::new(),
         queue: Vec::new(),
         notices: Vec::new(),
@@ -113,7 +123,15 @@ pub fn plan(
         alarms: Vec::new(),
         done: Vec::new(),
     };
-    let mut planner = Planner { plan, known, opened: HashMap::new(), states: HashMap::new(), context };
+    let mut planner = Planner {
+        plan,
+        known,
+        opened: HashMap::new(),
+        states: HashMap::new(),
+        batch: Index::new(candidates.len()),
+        placed: HashMap::new(),
+        context,
+    };
     for candidate in candidates {
         planner.place(candidate)?;
     }
@@ -127,7 +145,20 @@ struct Planner<'a, 'b> {
     opened: HashMap<TicketId, usize>,
     /// Tickets of items of this batch that their source edits: states of one item may arrive together.
     states: HashMap<(&'a ConnectorName, &'a ExternalId), TicketId>,
+    /// Complaints of this batch that are in tickets: two of one matter may arrive together.
+    batch: Index,
+    placed: HashMap<EntryId, Neighbour>,
     context: &'a mut Context<'b>,
+}
+
+/// A ticket that an entry belongs to already.
+struct Joins {
+    ticket: TicketId,
+    relation: Relation,
+    /// By which sign: see [`Matching::sign`].
+    sign: &'static str,
+    /// In words, where the sign is not the matter itself.
+    told: Option<String>,
 }
 
 /// What is decided about one entry.
@@ -166,13 +197,19 @@ impl<'a> Planner<'a, '_> {
             self.plan.released.push(candidate.entry);
         }
         let mut decided = decide(candidate, &assessed);
+        let settled = prior.is_some_and(|prior| prior.ticket.is_some());
+        let matched = if settled { Matched::default() } else { self.compare(candidate, &assessed) };
+        let mut matching = Matching::of(&assessed.signature, &matched, self.context.vocabulary);
+        let mut by_matter = false;
         let (ticket, relation) = match prior {
             Some(super::Prior { ticket: Some(ticket), relation, .. }) => {
                 decided.carry_on("match.issued", "来件已在工单中，重新处理不改变这一结论".to_owned());
                 (Some(ticket), relation)
             }
-            _ => match self.find(candidate, &assessed, &mut decided) {
-                Some((ticket, relation)) => {
+            _ => match self.find(candidate, &assessed, &mut decided, &matched) {
+                Some(Joins { ticket, relation, sign, told }) => {
+                    by_matter = told.is_none();
+                    joined_by(&mut matching, sign, told);
                     self.join(ticket, relation, assessed.verdict.urgency);
                     (Some(ticket), Some(relation))
                 }
@@ -186,12 +223,20 @@ impl<'a> Planner<'a, '_> {
         if prior.is_none() {
             self.alarm(candidate, &assessed);
         }
+        matching.related.retain(|related| Some(related.ticket) != ticket);
+        if matching.sign.as_deref() == Some(MATTER) && !by_matter {
+            // Held, for another reason: what it is like is shown, and joins nothing.
+            matching.unjoin(&matched, self.context.vocabulary);
+        }
         if let Some(ticket) = ticket.filter(|_| candidate.revised) {
             self.states.insert((&candidate.connector, &candidate.external_id), ticket);
         }
         let told_before = prior.is_some_and(|prior| prior.ticket.is_some() || prior.disposition == decided.disposition);
         if !told_before && !assessed.verdict.silent {
-            self.tell(candidate, &assessed, &decided, ticket, relation);
+            self.tell(candidate, &assessed, &decided, ticket, relation, by_matter);
+        }
+        if let Some(ticket) = ticket {
+            self.remember(candidate, &assessed, ticket, relation);
         }
         if let (Some(ticket), Some(relation)) = (ticket, relation)
             && matches!(relation, Relation::Opened | Relation::Repeat | Relation::CoReport)
@@ -214,6 +259,7 @@ impl<'a> Planner<'a, '_> {
             actor: decided.actor,
             reason: decided.reason,
             assessed,
+            matching,
         });
         Ok(())
     }
@@ -243,8 +289,51 @@ impl<'a> Planner<'a, '_> {
         self.plan.alarms.push(alarm);
     }
 
+    /// What an entry may be the same matter as, among what is known and what came before it in this batch.
+    fn compare(&self, candidate: &Candidate, assessed: &Assessed) -> Matched {
+        let signature = &assessed.signature;
+        if !recall::compares(candidate, assessed.verdict.disposition)
+            || assessed.verdict.complaint.thread.machine.is_some()
+            || !signature.tells()
+        {
+            return Matched::default();
+        }
+        let known = self.known.alike.get(&candidate.entry).into_iter().flatten();
+        let here = self.batch.candidates(signature, i64::MIN, self.context.frequencies);
+        let neighbours = known
+            .filter_map(|entry| self.known.neighbours.get(entry))
+            .chain(here.iter().filter_map(|entry| self.placed.get(entry)))
+            .filter(|neighbour| !self.is_apart(candidate, neighbour.ticket));
+        decide_among(signature, neighbours, self.context.frequencies)
+    }
+
+    fn is_apart(&self, candidate: &Candidate, ticket: TicketId) -> bool {
+        self.known.apart.contains(&(candidate.entry, ticket))
+    }
+
+    /// Keeps what a complaint in a ticket is matched by, for the store and for the rest of the batch. An answer to our
+    /// message says "yes, still", and is no description of a matter.
+    fn remember(&mut self, candidate: &Candidate, assessed: &Assessed, ticket: TicketId, relation: Option<Relation>) {
+        let answers = relation == Some(Relation::FollowUp) && !assessed.verdict.keys.answers.is_empty();
+        if !assessed.signature.tells() || answers || assessed.verdict.complaint.thread.machine.is_some() {
+            return;
+        }
+        self.plan.serials.signature += 1;
+        let signature = assessed.signature.clone();
+        self.batch.add(candidate.entry, self.context.now.as_microsecond(), &signature, self.context.frequencies);
+        let neighbour = Neighbour { entry: candidate.entry, ticket, signature: signature.as_ref().clone() };
+        self.placed.insert(candidate.entry, neighbour);
+        self.plan.signatures.push(NewSignature { entry: candidate.entry, seq: self.plan.serials.signature, signature });
+    }
+
     /// The ticket that an entry belongs to already, and how.
-    fn find(&self, candidate: &Candidate, assessed: &Assessed, decided: &mut Decided) -> Option<(TicketId, Relation)> {
+    fn find(
+        &self,
+        candidate: &Candidate,
+        assessed: &Assessed,
+        decided: &mut Decided,
+        matched: &Matched,
+    ) -> Option<Joins> {
         let keys = &assessed.verdict.keys;
         let by_a_person = candidate.ruling.is_some();
         if by_a_person && decided.disposition != Disposition::Accept
@@ -254,14 +343,17 @@ impl<'a> Planner<'a, '_> {
         }
         let state = (&candidate.connector, &candidate.external_id);
         if let Some(ticket) = self.known.earlier.get(&candidate.entry).or_else(|| self.states.get(&state)) {
-            decided.carry_on("match.revision", "同一来源、同一编号的来件有了新的内容".to_owned());
-            return Some((*ticket, Relation::Revision));
+            let told = "同一来源、同一编号的来件有了新的内容".to_owned();
+            decided.carry_on("match.revision", told.clone());
+            return Some(Joins { ticket: *ticket, relation: Relation::Revision, sign: "revision", told: Some(told) });
         }
         for id in &keys.answers {
             match self.known.answered.get(id) {
                 Some(Some(ticket)) => {
-                    decided.carry_on("match.follow_up", "回复了本热线发出的告知".to_owned());
-                    return Some((*ticket, Relation::FollowUp));
+                    let told = "回复了本热线发出的告知".to_owned();
+                    decided.carry_on("match.follow_up", told.clone());
+                    let relation = Relation::FollowUp;
+                    return Some(Joins { ticket: *ticket, relation, sign: "answer", told: Some(told) });
                 }
                 Some(None) if !by_a_person && decided.disposition != Disposition::Accept => {
                     decided.disposition = Disposition::Hold;
@@ -279,18 +371,44 @@ impl<'a> Planner<'a, '_> {
             && let Some(ticket) = self.known.quoted.get(&number)
             && assessed.petitioner_keys.iter().any(|key| self.known.belongs.contains(&(key.clone(), *ticket)))
         {
-            decided.carry_on("match.follow_up", format!("引用了本人的工单 {number}"));
-            return Some((*ticket, Relation::FollowUp));
+            let told = format!("引用了本人的工单 {number}");
+            decided.carry_on("match.follow_up", told.clone());
+            return Some(Joins { ticket: *ticket, relation: Relation::FollowUp, sign: "quoted", told: Some(told) });
         }
         if decided.disposition != Disposition::Accept {
             return None;
         }
+        self.same_text(candidate, assessed).or_else(|| self.same_matter(matched))
+    }
+
+    /// The ticket of the very same text, if a person has not said that this entry is not its.
+    fn same_text(&self, candidate: &Candidate, assessed: &Assessed) -> Option<Joins> {
         let matters = matter_keys(assessed);
         let (common, own) = matters.split_last()?;
-        if let Some(ticket) = own.iter().find_map(|key| self.known.matters.get(key)) {
-            return Some((*ticket, Relation::Repeat));
-        }
-        self.known.matters.get(common).map(|ticket| (*ticket, Relation::CoReport))
+        let ticket =
+            |key: &Vec<u8>| self.known.matters.get(key).copied().filter(|ticket| !self.is_apart(candidate, *ticket));
+        let (ticket, relation) = match own.iter().find_map(ticket) {
+            Some(ticket) => (ticket, Relation::Repeat),
+            None => (ticket(common)?, Relation::CoReport),
+        };
+        let told = match relation {
+            Relation::Repeat => "同一诉求人，内容相同",
+            _ => "不同诉求人，内容相同",
+        };
+        Some(Joins { ticket, relation, sign: "text", told: Some(told.to_owned()) })
+    }
+
+    /// The ticket of the same matter in other words.
+    fn same_matter(&self, matched: &Matched) -> Option<Joins> {
+        let found = matched.same.as_ref()?;
+        let known = self.known.tickets.get(&found.ticket)?;
+        let overdue = known.complete_due.is_some_and(|due| due < self.context.now);
+        let relation = match (matched.same_person, found.news || overdue) {
+            (true, true) => Relation::FollowUp,
+            (true, false) => Relation::Repeat,
+            (false, _) => Relation::CoReport,
+        };
+        Some(Joins { ticket: found.ticket, relation, sign: MATTER, told: None })
     }
 
     fn open(&mut self, candidate: &Candidate, assessed: &Assessed) -> Result<TicketId, NumberError> {
@@ -354,6 +472,7 @@ impl<'a> Planner<'a, '_> {
         decided: &Decided,
         ticket: Option<TicketId>,
         relation: Option<Relation>,
+        by_matter: bool,
     ) {
         let known = ticket.and_then(|ticket| self.known.tickets.get(&ticket));
         let occasion = match (known, relation, decided.disposition) {
@@ -368,6 +487,8 @@ impl<'a> Planner<'a, '_> {
             (Some(known), Some(Relation::CoReport), _) => {
                 Occasion::CoReport { number: known.number, complete_due: known.complete_due }
             }
+            // Nobody answered a message of ours here: the petitioner does not know that it was joined.
+            (Some(known), Some(Relation::FollowUp), _) if by_matter => Occasion::FollowUp { number: known.number },
             (None, _, Disposition::Guide) => Occasion::Guidance { grounds: &decided.grounds },
             (None, _, Disposition::Decline) => Occasion::Refusal { grounds: &decided.grounds },
             (None, _, Disposition::Hold) => Occasion::Held { grounds: &decided.grounds },
@@ -396,6 +517,20 @@ impl<'a> Planner<'a, '_> {
             body: text.body,
             unroutable,
         });
+    }
+}
+
+/// [`Matching::sign`] where several signs together told the matter.
+const MATTER: &str = "matter";
+
+/// Notes by which sign an entry was joined; one that is surer than the comparison takes its place.
+fn joined_by(matching: &mut Matching, sign: &str, told: Option<String>) {
+    matching.sign = Some(sign.to_owned());
+    if let Some(told) = told {
+        matching.signs = vec![told];
+        matching.against = Vec::new();
+        matching.entry = None;
+        matching.score = None;
     }
 }
 

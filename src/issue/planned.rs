@@ -1,6 +1,6 @@
 //! What a plan holds: the rows that the store is to write for a batch, and nothing of how they came about.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use connectors::{complaint::Channel, entry::ConnectorName};
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use crate::{
     alarms::NewAlarm,
     assess::{Disposition, Grounds, Kind, Urgency},
     ids::{EntryId, TicketId},
+    matching::{Matching, Signature},
     number::TicketNumber,
     seal::Sealed,
 };
@@ -21,6 +22,8 @@ pub struct Serials {
     pub day: i64,
     /// The last ticket's id.
     pub ticket: i64,
+    /// The last signature.
+    pub signature: i64,
 }
 
 /// How many complaints joined a ticket, by relation.
@@ -110,6 +113,19 @@ pub struct NewComplaint {
     pub reason: Option<String>,
     /// What assessing it came to.
     pub assessed: Box<Assessed>,
+    /// By which signs it was matched.
+    pub matching: Matching,
+}
+
+/// What a complaint is matched by, to be stored.
+#[derive(Debug, Clone)]
+pub struct NewSignature {
+    /// Its entry.
+    pub entry: EntryId,
+    /// Its number: the order in which the index is made.
+    pub seq: i64,
+    /// What is kept.
+    pub signature: Arc<Signature>,
 }
 
 /// A delivery to queue.
@@ -153,6 +169,8 @@ pub struct NewNotice {
 pub struct Plan {
     /// When.
     pub now: Timestamp,
+    /// Version of the words that signatures were made by.
+    pub words: String,
     /// Where the counters stand after it.
     pub serials: Serials,
     /// Tickets to open.
@@ -163,6 +181,8 @@ pub struct Plan {
     pub complaints: Vec<NewComplaint>,
     /// Keyed hashes of petitioners.
     pub petitioner_keys: Vec<(Vec<u8>, EntryId)>,
+    /// What complaints are matched by, in the order of their numbers.
+    pub signatures: Vec<NewSignature>,
     /// Keys of matters.
     pub matters: BTreeMap<Vec<u8>, TicketId>,
     /// Deliveries to queue.

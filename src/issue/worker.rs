@@ -15,20 +15,22 @@ use connectors::{
     entry::{ConnectorName, RawEntry, Revision},
 };
 use jiff::{Timestamp, tz::TimeZone};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Assessed, Candidate, Outcome, Route,
+    Assessed, Candidate, Outcome, Recall, Route,
     plan::{self, Context},
     planned::Plan,
+    recall::namesake,
 };
 use crate::{
     calendar::Calendar,
     directory::{Connector, Directory},
     ids::EntryId,
     intake::{RAW, raw_identity},
+    matching::{Signature, Vocabulary, contact_phones},
     notices::Texts,
     number::NumberError,
     rulebook::Rulebook,
@@ -57,6 +59,8 @@ pub struct IssueOptions {
     pub lease: Duration,
     /// How often the database is asked for work that nobody announced.
     pub poll: Duration,
+    /// Complaints that matching remembers at least; the oldest give way.
+    pub remembered: usize,
     /// How long after its last complaint the same words still mean the same matter; later they open a ticket anew.
     pub repeat_window: Duration,
 }
@@ -102,6 +106,8 @@ pub struct Tools {
     pub texts: Texts,
     /// The connectors.
     pub directory: Arc<Directory>,
+    /// The words that matching goes by.
+    pub vocabulary: Arc<Vocabulary>,
     /// Whether petitioners are told anything.
     pub notify: bool,
     /// The connector that carries mail for channels with no way back.
@@ -116,6 +122,8 @@ pub struct Issuer {
     tools: Arc<Tools>,
     options: IssueOptions,
     holder: String,
+    /// What was issued before; only whoever holds the lease touches it.
+    recall: Arc<Mutex<Recall>>,
     /// Told after each commit: something may be leased.
     queued: Arc<Notify>,
 }
@@ -130,7 +138,8 @@ impl Issuer {
         holder: String,
         queued: Arc<Notify>,
     ) -> Self {
-        Self { store, clock, tools, options, holder, queued }
+        let recall = Arc::new(Mutex::new(Recall::new(options.remembered)));
+        Self { store, clock, tools, options, holder, recall, queued }
     }
 
     /// What it works with.
@@ -187,6 +196,7 @@ impl Issuer {
     async fn work(&self, stop: Option<&CancellationToken>) -> Result<Option<usize>, IssueError> {
         let Some(mut lease) = self.lease().await? else { return Ok(None) };
         let mut renewed = self.clock.now();
+        self.recall.lock().await.catch_up(&self.store, &lease, &self.tools.vocabulary, self.since(renewed)).await?;
         let mut issued = 0;
         let mut after = EntryId(0);
         let mut ready: Vec<Candidate> = Vec::new();
@@ -211,6 +221,11 @@ impl Issuer {
                 renewed = self.clock.now();
             }
         }
+    }
+
+    /// Since when a matter must have been spoken of to be the same.
+    fn since(&self, now: Timestamp) -> Timestamp {
+        now.checked_sub(self.options.repeat_window).unwrap_or(Timestamp::MIN)
     }
 
     async fn prepare(&self, after: EntryId) -> Result<Vec<Candidate>, IssueError> {
@@ -282,23 +297,47 @@ impl Issuer {
         let zone = self.tools.texts.zone.clone();
         let day = zone.to_datetime(now).date();
         let counter = format!("ticket:{day}");
+        let since = self.since(now);
+        let mut recall = self.recall.lock().await;
         let mut issuing = self.store.begin_issuing(lease).await?;
-        let since = now.checked_sub(self.options.repeat_window).unwrap_or(Timestamp::MIN);
-        let known = issuing.known(&plan::questions(batch), since).await?;
         let serials = issuing.serials(&counter).await?;
+        // Under the fence nobody else issues: whatever is stored by now is known before anything is planned.
+        while recall.upto() < serials.signature {
+            let before = recall.upto();
+            for signed in issuing.signatures_after(before, self.tools.vocabulary.version(), CATCH_UP).await? {
+                recall.take(signed);
+            }
+            if recall.upto() == before {
+                break;
+            }
+        }
+        let mut questions = plan::questions(batch);
+        questions.alike = recall.ask(batch, since);
+        let known = issuing.known(&questions, since).await?;
         let mut random = Uuid::new_v4;
-        let mut context =
-            Context { now, day, calendar: &self.tools.calendar, texts: &self.tools.texts, random: &mut random };
+        let mut context = Context {
+            now,
+            day,
+            calendar: &self.tools.calendar,
+            texts: &self.tools.texts,
+            frequencies: recall.frequencies(),
+            vocabulary: &self.tools.vocabulary,
+            random: &mut random,
+        };
         // A panic here would end issuing for good, and the same batch would be the first one after a restart.
         let plan = catch_unwind(AssertUnwindSafe(|| plan::plan(batch, known, serials, &mut context)))
             .map_err(|_| IssueError::Plan)??;
         issuing.write(&plan, &counter).await?;
+        recall.learn(&plan);
         metrics::histogram!(names::ISSUE_SECONDS).record(started.elapsed());
         self.queued.notify_waiters();
         report(&plan);
         Ok(())
     }
 }
+
+/// Signatures of another gateway that are read at once.
+const CATCH_UP: i64 = 1_000;
 
 /// Batches after which the work list is read from its beginning again.
 const BATCHES: usize = 64;
@@ -383,7 +422,17 @@ impl Tools {
             self.keyring.seal_json(SealContext::new(PETITIONER, &id), &petitioner).map_err(seal_error)?;
         let phones = verdict.keys.phones.iter().map(|phone| self.keyring.index(IndexKind::Phone, phone).0.to_vec());
         let emails = verdict.keys.emails.iter().map(|email| self.keyring.index(IndexKind::Email, email).0.to_vec());
-        let petitioner_keys = phones.chain(emails).collect();
+        let account = petitioner.account.as_deref().map(str::trim).filter(|account| !account.is_empty());
+        let account = account.map(|account| format!("{}\u{1f}{account}", pending.connector));
+        let account = account.iter().map(|account| self.keyring.index(IndexKind::Account, account).0.to_vec());
+        let petitioner_keys: Vec<Vec<u8>> = phones.chain(emails).chain(account).collect();
+        let mut signature = Signature::of(&verdict.shown, &petitioner_keys, &self.vocabulary);
+        let told = contact_phones(&verdict.complaint.body);
+        let told: Vec<Vec<u8>> =
+            told.iter().map(|phone| self.keyring.index(IndexKind::Phone, phone).0.to_vec()).collect();
+        signature.also(&told);
+        let name = petitioner.name.as_deref().and_then(full_name);
+        signature.namesake = name.and_then(|name| namesake(&self.keyring.index(IndexKind::Name, &name).0));
         let recipient = match (petitioner.emails.first(), verdict.keys.emails.first()) {
             (Some(address), Some(canonical)) => Some((
                 self.keyring.seal(SealContext::new(RECIPIENT, &id), address.as_bytes()).map_err(seal_error)?,
@@ -392,7 +441,7 @@ impl Tools {
             _ => None,
         };
         let route = self.route(connector, recipient.is_some());
-        Ok((Assessed { verdict, sealed_petitioner, petitioner_keys, recipient }, route))
+        Ok((Assessed { verdict, sealed_petitioner, petitioner_keys, recipient, signature: Arc::new(signature) }, route))
     }
 
     /// Unseals and normalises one entry, for whoever assesses it without issuing it. What it returns holds who complained.
@@ -450,4 +499,13 @@ impl Tools {
             _ => Route::None,
         }
     }
+}
+
+/// A name that may tell a person: two to four characters, none of them a mask or a form of address.
+fn full_name(name: &str) -> Option<String> {
+    let name = crate::assess::text::normal(name);
+    let han = name.chars().all(|character| ('\u{4E00}'..='\u{9FFF}').contains(&character));
+    let address = ["某", "先生", "女士", "同志", "匿名", "业主", "居民", "市民", "老师"];
+    let whole = (2..=4).contains(&name.chars().count()) && han && !address.iter().any(|word| name.contains(word));
+    whole.then_some(name)
 }

@@ -22,6 +22,10 @@ impl Signature {
         for person in &self.persons {
             bytes.extend_from_slice(&person.to_be_bytes());
         }
+        put(&mut bytes, u64::from(self.namesake.is_some()));
+        if let Some(namesake) = self.namesake {
+            bytes.extend_from_slice(&namesake.to_be_bytes());
+        }
         put(&mut bytes, self.names.len() as u64);
         for name in &self.names {
             bytes.push(name.kind as u8);
@@ -58,11 +62,8 @@ impl Signature {
             return None;
         }
         let several = byte(&mut rest)? != 0;
-        let persons = list(&mut rest, |rest| {
-            let (value, after) = rest.split_first_chunk::<8>()?;
-            *rest = after;
-            Some(u64::from_be_bytes(*value))
-        })?;
+        let persons = list(&mut rest, eight)?;
+        let namesake = list(&mut rest, eight)?.first().copied();
         let names = list(&mut rest, |rest| {
             let kind = *NameKind::ALL.get(usize::from(byte(rest)?))?;
             let core = byte(rest)?;
@@ -81,8 +82,16 @@ impl Signature {
         let grams = sorted(&mut rest)?;
         let head = sorted(&mut rest)?;
         let head = head.iter().map(|place| grams.get(usize::try_from(*place).ok()?).copied()).collect::<Option<_>>()?;
-        (rest.is_empty() && names.len() <= NAME_LIMIT)
-            .then_some(Self { persons, names, units, topics, head, grams, several })
+        (rest.is_empty() && names.len() <= NAME_LIMIT).then_some(Self {
+            persons,
+            namesake,
+            names,
+            units,
+            topics,
+            head,
+            grams,
+            several,
+        })
     }
 }
 
@@ -112,6 +121,12 @@ fn byte(rest: &mut &[u8]) -> Option<u8> {
     let (first, after) = rest.split_first()?;
     *rest = after;
     Some(*first)
+}
+
+fn eight(rest: &mut &[u8]) -> Option<u64> {
+    let (value, after) = rest.split_first_chunk::<8>()?;
+    *rest = after;
+    Some(u64::from_be_bytes(*value))
 }
 
 fn get(rest: &mut &[u8]) -> Option<u64> {

@@ -28,6 +28,8 @@ pub struct Comparison {
     pub other_topic: bool,
     /// Whether both come from one petitioner.
     pub same_person: bool,
+    /// Whether both petitioners have one name, and nothing shows that they are two.
+    pub same_name: bool,
     /// What shows that they are not the same matter.
     pub conflicts: Vec<Conflict>,
     /// All signs together; see [`standing`].
@@ -58,12 +60,19 @@ pub enum Standing {
 const SAME: f32 = 0.60;
 /// From here on one petitioner's complaints are one matter.
 const SAME_PERSON: f32 = 0.50;
+/// From here on complaints of petitioners of one name are one matter, where an object or a problem agrees.
+const SAME_NAME: f32 = 0.55;
 /// From here on complaints are shown beside each other.
 const RELATED: f32 = 0.35;
 
 /// How complaints that compare like this stand to each other.
 pub fn standing(comparison: &Comparison) -> Standing {
-    let needed = if comparison.same_person { SAME_PERSON } else { SAME };
+    let needed = match comparison {
+        Comparison { same_person: true, .. } => SAME_PERSON,
+        // A name alone is no proof: an object or a problem must agree too.
+        Comparison { same_name: true, names, topics, .. } if !names.is_empty() || !topics.is_empty() => SAME_NAME,
+        _ => SAME,
+    };
     if comparison.conflicts.is_empty() && comparison.score >= needed {
         Standing::Same
     } else if comparison.score >= RELATED || (!comparison.names.is_empty() && !comparison.topics.is_empty()) {
@@ -91,6 +100,7 @@ pub fn compare(left: &Signature, right: &Signature, frequencies: &Frequencies) -
         .collect();
     let other_topic = other_topic(left, right);
     let same_person = left.persons.iter().any(|person| right.persons.contains(person));
+    let same_name = !same_person && left.namesake.is_some() && left.namesake == right.namesake;
     let conflicts = conflicts(left, right, !names.is_empty());
     let title_most = left_title.max(right_title);
     let title_least = left_title.min(right_title);
@@ -101,7 +111,19 @@ pub fn compare(left: &Signature, right: &Signature, frequencies: &Frequencies) -
     if other_topic {
         score -= 0.30;
     }
-    Comparison { title_most, title_least, wording, contained, names, topics, other_topic, same_person, conflicts, score }
+    Comparison {
+        title_most,
+        title_least,
+        wording,
+        contained,
+        names,
+        topics,
+        other_topic,
+        same_person,
+        same_name,
+        conflicts,
+        score,
+    }
 }
 
 fn in_title(signature: &Signature, topic: u32) -> bool {
@@ -157,14 +179,8 @@ fn mentions(signature: &Signature, name: &Name) -> bool {
 }
 
 /// Kinds of which each names one thing, so that another name is another thing.
-const EXACT: [NameKind; 6] = [
-    NameKind::Estate,
-    NameKind::School,
-    NameKind::Hospital,
-    NameKind::Company,
-    NameKind::Shop,
-    NameKind::Place,
-];
+const EXACT: [NameKind; 6] =
+    [NameKind::Estate, NameKind::School, NameKind::Hospital, NameKind::Company, NameKind::Shop, NameKind::Place];
 
 fn conflicts(left: &Signature, right: &Signature, share_names: bool) -> Vec<Conflict> {
     let mut found = Vec::new();
@@ -220,6 +236,9 @@ pub fn explain(comparison: &Comparison, vocabulary: &Vocabulary) -> (Vec<String>
     let mut signs = Vec::new();
     if comparison.same_person {
         signs.push("同一诉求人（电话、邮箱或账号相同）".to_owned());
+    }
+    if comparison.same_name {
+        signs.push("诉求人姓名相同".to_owned());
     }
     if !comparison.names.is_empty() {
         signs.push(format!("对象一致：{}", comparison.names.join("、")));
@@ -279,11 +298,17 @@ mod tests {
         for (left, right) in [
             (
                 ("锦绣花园3号楼暖气不热", "锦绣花园3号楼入冬以来暖气一直不热，室温只有十四度，老人受不了。"),
-                ("供热公司不管锦绣花园", "我家住锦绣花园小区3号楼，开栓半个月了屋里冷得不行，测温只有14度，打热力公司电话没人来。"),
+                (
+                    "供热公司不管锦绣花园",
+                    "我家住锦绣花园小区3号楼，开栓半个月了屋里冷得不行，测温只有14度，打热力公司电话没人来。",
+                ),
             ),
             (
                 ("翠湖豪庭附近搅拌站噪音扰民", "翠湖豪庭小区旁边建了搅拌站，昼夜施工，灰尘很大。"),
-                ("强烈要求搬走搅拌站", "我是翠湖豪庭的业主，小区百米内违建大型搅拌站，粉尘和噪音让人无法生活，请查处。"),
+                (
+                    "强烈要求搬走搅拌站",
+                    "我是翠湖豪庭的业主，小区百米内违建大型搅拌站，粉尘和噪音让人无法生活，请查处。",
+                ),
             ),
         ] {
             let (standing, against, score) = judge(left, right);
@@ -308,7 +333,9 @@ mod tests {
         ];
         for (one, other) in copies {
             let body = |subject: &str| {
-                format!("{subject}，二十四小时经营，多次反映没有结果，物业说管不了，城管来了就收走了又摆，请相关部门处理。")
+                format!(
+                    "{subject}，二十四小时经营，多次反映没有结果，物业说管不了，城管来了就收走了又摆，请相关部门处理。"
+                )
             };
             let (standing, against, score) = judge((one, &body(one)), (other, &body(other)));
             if standing == Standing::Same || against.is_empty() {

@@ -42,6 +42,8 @@ pub struct Found {
 pub struct Matched {
     /// What it is the same matter as.
     pub same: Option<Found>,
+    /// Whether a complaint of the same petitioner is in that ticket already, among those that were compared.
+    pub same_person: bool,
     /// What is shown beside it, likeliest first.
     pub related: Vec<Found>,
 }
@@ -61,8 +63,12 @@ pub fn decide<'a>(
         return matched;
     }
     let mut same: Vec<Found> = Vec::new();
+    let mut own: Vec<TicketId> = Vec::new();
     for neighbour in neighbours {
         let comparison = compare(new, &neighbour.signature, frequencies);
+        if comparison.same_person || comparison.same_name {
+            own.push(neighbour.ticket);
+        }
         let found = |comparison| Found {
             entry: neighbour.entry,
             ticket: neighbour.ticket,
@@ -84,6 +90,7 @@ pub fn decide<'a>(
     matched.same = same.into_iter().next();
     if let Some(same) = &matched.same {
         let ticket = same.ticket;
+        matched.same_person = own.contains(&ticket);
         matched.related.retain(|related| related.ticket != ticket);
     }
     let mut seen = Vec::new();
@@ -147,13 +154,7 @@ pub struct RelatedTicket {
 impl Matching {
     /// What is kept of a complaint's matching.
     pub fn of(signature: &Signature, matched: &Matched, vocabulary: &Vocabulary) -> Self {
-        let related = matched.related.iter().map(|found| {
-            let (signs, mut against) = explain(&found.comparison, vocabulary);
-            if against.is_empty() {
-                against.push("相似程度不够，不敢并案".to_owned());
-            }
-            RelatedTicket { ticket: found.ticket, entry: found.entry, signs, against, score: found.comparison.score }
-        });
+        let related = matched.related.iter().map(|found| beside(found, vocabulary, "相似程度不够，不能并案"));
         let mut matching = Self {
             related: related.collect(),
             several: signature.several,
@@ -170,4 +171,24 @@ impl Matching {
         }
         matching
     }
+
+    /// Turns what would have been joined into what is shown beside: for an entry that waits for a person.
+    pub fn unjoin(&mut self, matched: &Matched, vocabulary: &Vocabulary) {
+        self.sign = None;
+        self.entry = None;
+        self.score = None;
+        self.signs.clear();
+        self.against.clear();
+        if let Some(found) = &matched.same {
+            self.related.insert(0, beside(found, vocabulary, "待人工，未并案"));
+        }
+    }
+}
+
+fn beside(found: &Found, vocabulary: &Vocabulary, otherwise: &str) -> RelatedTicket {
+    let (signs, mut against) = explain(&found.comparison, vocabulary);
+    if against.is_empty() {
+        against.push(otherwise.to_owned());
+    }
+    RelatedTicket { ticket: found.ticket, entry: found.entry, signs, against, score: found.comparison.score }
 }

@@ -162,17 +162,23 @@ impl Index {
         let mut found: Vec<(f32, u32)> = scores.into_iter().map(|(complaint, score)| (score, complaint)).collect();
         // The newest first among equals, so that the order never hangs on the map's.
         found.sort_unstable_by(|left, right| {
-            right.0.total_cmp(&left.0).then_with(|| {
-                self.entered.wrapping_sub(left.1).cmp(&self.entered.wrapping_sub(right.1))
-            })
+            right
+                .0
+                .total_cmp(&left.0)
+                .then_with(|| self.entered.wrapping_sub(left.1).cmp(&self.entered.wrapping_sub(right.1)))
         });
-        found
-            .into_iter()
-            .filter_map(|(_, complaint)| self.slots.get((complaint % self.slot_room) as usize))
-            .filter(|slot| slot.at >= since)
-            .map(|slot| slot.entry)
-            .take(CANDIDATES)
-            .collect()
+        let mut entries: Vec<EntryId> = Vec::with_capacity(CANDIDATES);
+        for (_, complaint) in found {
+            let Some(slot) = self.slots.get((complaint % self.slot_room) as usize) else { continue };
+            // A complaint that was read anew is entered anew.
+            if slot.at >= since && !entries.contains(&slot.entry) {
+                entries.push(slot.entry);
+            }
+            if entries.len() == CANDIDATES {
+                break;
+            }
+        }
+        entries
     }
 }
 
@@ -192,9 +198,9 @@ fn key(kind: u32, value: u64) -> u32 {
 fn name_value(name: &Name) -> u64 {
     let core = name.core();
     let from = core.char_indices().rev().nth(2).map_or(0, |(position, _)| position);
-    core[from..].bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    core[from..]
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 fn keyed_names(signature: &Signature) -> impl Iterator<Item = u64> + '_ {
@@ -205,6 +211,7 @@ fn keyed_names(signature: &Signature) -> impl Iterator<Item = u64> + '_ {
 
 fn common_keys(signature: &Signature) -> Vec<(u32, f32)> {
     let mut keys: Vec<(u32, f32)> = signature.persons.iter().map(|person| (key(PERSON, *person), 60.0)).collect();
+    keys.extend(signature.namesake.map(|name| (key(PERSON, name), 20.0)));
     for name in keyed_names(signature) {
         keys.push((key(NAME, name), 15.0));
         for topic in signature.topics.iter().take(TOPIC_KEYS) {

@@ -12,6 +12,7 @@
 
 mod codec;
 mod compare;
+mod contacts;
 mod decide;
 mod frequency;
 mod index;
@@ -19,6 +20,7 @@ mod signature;
 mod vocabulary;
 
 pub use compare::{Comparison, Conflict, Standing, compare, explain, standing};
+pub use contacts::contact_phones;
 pub use decide::{Found, Matched, Matching, Neighbour, RelatedTicket, decide};
 pub use frequency::Frequencies;
 pub use index::{CANDIDATES, Index};

@@ -73,6 +73,8 @@ pub struct Topic {
 pub struct Signature {
     /// Keyed hashes of whom it came from, cut to 64 bits.
     pub persons: Vec<u64>,
+    /// Keyed hash of the petitioner's name, cut to 64 bits: a sign beside others.
+    pub namesake: Option<u64>,
     /// Names.
     pub names: Vec<Name>,
     /// Numbers.
@@ -115,6 +117,15 @@ impl Signature {
         signature.topics.truncate(TOPIC_LIMIT);
         signature.several = several(body, vocabulary);
         signature
+    }
+
+    /// Adds keyed hashes of the same petitioner, from numbers that the text gives for calling back.
+    pub fn also(&mut self, petitioner: &[Vec<u8>]) {
+        for person in persons(petitioner) {
+            if !self.persons.contains(&person) && self.persons.len() < PERSON_LIMIT {
+                self.persons.push(person);
+            }
+        }
     }
 
     /// Whether there is enough to match it by.
@@ -359,9 +370,9 @@ fn chinese_number(text: &str) -> Option<u32> {
 
 /// A word piece's hash: FNV-1a, folded.
 pub(super) fn gram(text: &str) -> u32 {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let folded = hash ^ (hash >> 32);
     u32::try_from(folded & ((1 << GRAM_BITS) - 1)).unwrap_or(0)
 }
@@ -395,7 +406,8 @@ fn several(body: &str, vocabulary: &Vocabulary) -> bool {
         items.push(topics(&current, vocabulary));
     }
     items.retain(|topics| !topics.is_empty());
-    let disjoint = items.iter().enumerate().all(|(index, item)| items[..index].iter().all(|other| item.is_disjoint(other)));
+    let disjoint =
+        items.iter().enumerate().all(|(index, item)| items[..index].iter().all(|other| item.is_disjoint(other)));
     items.len() >= 2 && disjoint
 }
 
@@ -403,9 +415,9 @@ fn starts_item(line: &str) -> bool {
     const ALSO: [&str; 5] = ["另外还有", "还有一件事", "再反映一", "另一件事", "第二件事"];
     let mut characters = line.trim_start_matches(['(', '（', '第']).chars();
     let numbered = characters.next().is_some_and(|one| one.is_ascii_digit() || chinese_digit(one).is_some())
-        && characters.find(|one| !one.is_ascii_digit() && chinese_digit(*one).is_none()).is_some_and(|after| {
-            matches!(after, '、' | '.' | '．' | ')' | '）' | '是' | ',' | '，')
-        });
+        && characters
+            .find(|one| !one.is_ascii_digit() && chinese_digit(*one).is_none())
+            .is_some_and(|after| matches!(after, '、' | '.' | '．' | ')' | '）' | '是' | ',' | '，'));
     numbered || ALSO.iter().any(|words| line.starts_with(words))
 }
 
@@ -446,12 +458,7 @@ mod tests {
         let units: Vec<_> = found.units.iter().map(|unit| (unit.kind, unit.text.as_str())).collect();
         assert_eq!(
             units,
-            [
-                (UnitKind::Building, "3"),
-                (UnitKind::Entrance, "2"),
-                (UnitKind::Line, "204"),
-                (UnitKind::Year, "2019")
-            ]
+            [(UnitKind::Building, "3"), (UnitKind::Entrance, "2"), (UnitKind::Line, "204"), (UnitKind::Year, "2019")]
         );
     }
 

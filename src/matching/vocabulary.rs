@@ -178,7 +178,8 @@ pub(super) struct Finder<T> {
 
 impl<T: Copy> Finder<T> {
     fn new(words: Vec<(String, T)>) -> Result<Self, VocabularyError> {
-        let (patterns, meanings): (Vec<String>, Vec<T>) = words.into_iter().filter(|(word, _)| !word.is_empty()).unzip();
+        let (patterns, meanings): (Vec<String>, Vec<T>) =
+            words.into_iter().filter(|(word, _)| !word.is_empty()).unzip();
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
             .build(&patterns)
@@ -248,14 +249,20 @@ impl Vocabulary {
             .filter(|(word, _)| !word.is_empty())
             .collect();
         units.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
-        let suffixes =
-            file.suffixes.into_iter().flat_map(|(kind, words)| words.into_iter().map(move |word| (normal(&word), kind)));
+        let suffixes = file
+            .suffixes
+            .into_iter()
+            .flat_map(|(kind, words)| words.into_iter().map(move |word| (normal(&word), kind)));
         let borders: HashSet<String> = file.borders.iter().map(|word| normal(word)).collect();
         Ok(Self {
             border_length: borders.iter().map(|word| word.chars().count()).max().unwrap_or(0),
             borders,
             vague: Finder::new(
-                file.nameless.iter().map(|word| (normal(word), ())).filter(|(word, ())| word.chars().count() > 1).collect(),
+                file.nameless
+                    .iter()
+                    .map(|word| (normal(word), ()))
+                    .filter(|(word, ())| word.chars().count() > 1)
+                    .collect(),
             )?,
             nameless: file.nameless.iter().map(|word| normal(word)).collect(),
             regions: Finder::new(file.regions.iter().map(|word| (normal(word), ())).collect())?,

@@ -35,6 +35,11 @@ pub enum Occasion<'a> {
         /// When it is due.
         complete_due: Option<Timestamp>,
     },
+    /// The same petitioner told something new about a ticket, or spoke again after it was due.
+    FollowUp {
+        /// The ticket it joined.
+        number: TicketNumber,
+    },
     /// 引导 (Article 7).
     Guidance {
         /// Why, and where to turn.
@@ -113,6 +118,16 @@ impl Texts {
                         "您反映的事项已受理。已有其他市民反映同一问题，您的诉求并入工单 {number} 一并办理，并将单独答复您。"
                     ),
                     self.due(*complete_due),
+                ],
+            ),
+            Occasion::FollowUp { number } => (
+                "follow_up",
+                Some(number.token()),
+                vec![
+                    format!(
+                        "您反映的事项与此前的工单 {number} 为同一事项，新的情况已补充到该工单，并再次转交承办单位。"
+                    ),
+                    "如您认为这是另一件事，请直接回复本邮件说明，我们将由工作人员复核。".to_owned(),
                 ],
             ),
             Occasion::Guidance { grounds } => (

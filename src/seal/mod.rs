@@ -155,6 +155,10 @@ pub enum IndexKind {
     QueryCode,
     /// What only this gateway can tell of a submission: its query code, its number, that its form is ours.
     Submission,
+    /// A user of one connector, by the name or number that its source gives.
+    Account,
+    /// A person's name: namesakes are many, so it never tells by itself.
+    Name,
 }
 
 impl IndexKind {
@@ -166,6 +170,8 @@ impl IndexKind {
             Self::Fragment => b"fragment",
             Self::QueryCode => b"query code",
             Self::Submission => b"submission",
+            Self::Account => b"account",
+            Self::Name => b"name",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The transaction that issues: a batch of assessed entries is matched with what is known and becomes complaints,
 //! tickets, queue items and notices, all of them or none (design, step 3).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use connectors::{
     complaint::Stamp,
@@ -71,11 +71,13 @@ pub struct Questions {
     pub revised: Vec<(EntryId, ConnectorName, ExternalId)>,
     /// Entries that were issued before.
     pub again: Vec<EntryId>,
+    /// For each entry, the complaints that the index offers.
+    pub alike: HashMap<EntryId, Vec<EntryId>>,
 }
 
 /// An open issuing transaction.
 pub struct Issuing {
-    transaction: Write,
+    pub(super) transaction: Write,
     dialect: Dialect,
 }
 
@@ -171,7 +173,7 @@ pub(super) fn pending_entry(found: &AnyRow) -> Result<PendingEntry, StoreError> 
 }
 
 /// `$1, $2, …` for a list in a statement that has `before` values already.
-fn places(before: usize, count: usize) -> String {
+pub(super) fn places(before: usize, count: usize) -> String {
     (1..=count).map(|number| format!("${}", before + number)).collect::<Vec<_>>().join(", ")
 }
 
@@ -234,13 +236,17 @@ impl Issuing {
             }
         }
         self.known_quoted(questions, &mut known).await?;
+        self.known_neighbours(questions, &mut known).await?;
         self.known_tickets(&mut known).await?;
         Ok(known)
     }
 
     async fn known_quoted(&mut self, questions: &Questions, known: &mut Known) -> Result<(), StoreError> {
         for numbers in questions.quoted.chunks(LIST) {
-            let sql = format!("SELECT id, number FROM ticket WHERE number IN ({})", places(0, numbers.len()));
+            let sql = format!(
+                "SELECT COALESCE(merged_into, id) AS id, number FROM ticket WHERE number IN ({})",
+                places(0, numbers.len())
+            );
             let query =
                 numbers.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, number| query.bind(number.to_string()));
             for found in self.all(query, "matching quoted tickets").await? {
@@ -274,16 +280,41 @@ impl Issuing {
         ids.extend(known.quoted.values());
         ids.extend(known.earlier.values());
         ids.extend(known.prior.values().filter_map(|prior| prior.ticket));
-        let ids: Vec<TicketId> = ids.into_iter().collect();
+        ids.extend(known.neighbours.values().map(|neighbour| neighbour.ticket));
+        let mut merged: HashMap<TicketId, TicketId> = HashMap::new();
+        let mut asked: Vec<TicketId> = ids.into_iter().collect();
+        // A ticket that was merged into another leads there; what that one was merged into is read in the next round.
+        while !asked.is_empty() {
+            self.read_tickets(&asked, known, &mut merged).await?;
+            asked = merged.values().filter(|ticket| !known.tickets.contains_key(ticket)).copied().collect();
+            asked.sort_unstable();
+            asked.dedup();
+        }
+        if !merged.is_empty() {
+            known.follow(&merged);
+        }
+        Ok(())
+    }
+
+    async fn read_tickets(
+        &mut self,
+        ids: &[TicketId],
+        known: &mut Known,
+        merged: &mut HashMap<TicketId, TicketId>,
+    ) -> Result<(), StoreError> {
         for ids in ids.chunks(LIST) {
             let sql = format!(
-                "SELECT id, number, urgency, repeats, complete_due FROM ticket WHERE id IN ({})",
+                "SELECT id, number, urgency, repeats, complete_due, merged_into FROM ticket WHERE id IN ({})",
                 places(0, ids.len())
             );
             let query = ids.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(id.0));
             for found in self.all(query, "reading matched tickets").await? {
+                let id = TicketId(row::get(&found, "id")?);
+                if let Some(into) = row::get::<Option<i64>>(&found, "merged_into")? {
+                    merged.insert(id, TicketId(into));
+                }
                 known.tickets.insert(
-                    TicketId(row::get(&found, "id")?),
+                    id,
                     KnownTicket {
                         number: row::word(&found, "ticket", "number", |number| number.parse().ok())?,
                         urgency: row::word(&found, "ticket", "urgency", Urgency::parse)?,
@@ -296,7 +327,11 @@ impl Issuing {
         Ok(())
     }
 
-    async fn all(&mut self, query: super::batch::Binding, doing: &'static str) -> Result<Vec<AnyRow>, StoreError> {
+    pub(super) async fn all(
+        &mut self,
+        query: super::batch::Binding,
+        doing: &'static str,
+    ) -> Result<Vec<AnyRow>, StoreError> {
         query.fetch_all(&mut *self.transaction).await.map_err(failed(doing))
     }
 
@@ -305,10 +340,14 @@ impl Issuing {
     /// # Errors
     /// Where the database fails.
     pub async fn serials(&mut self, day: &str) -> Result<Serials, StoreError> {
-        Ok(Serials { day: self.counter(day).await?, ticket: self.counter(TICKETS).await? })
+        Ok(Serials {
+            day: self.counter(day).await?,
+            ticket: self.counter(TICKETS).await?,
+            signature: self.counter(super::matching::SIGNATURES).await?,
+        })
     }
 
-    async fn counter(&mut self, name: &str) -> Result<i64, StoreError> {
+    pub(super) async fn counter(&mut self, name: &str) -> Result<i64, StoreError> {
         let query = sqlx::query(
             "INSERT INTO counter (name, value) VALUES ($1, 0)
              ON CONFLICT (name) DO UPDATE SET value = counter.value RETURNING value",
@@ -325,7 +364,12 @@ impl Issuing {
     /// fails. Nothing of the plan is written.
     pub async fn write(mut self, plan: &Plan, day: &str) -> Result<(), StoreError> {
         super::plan::write(&mut self.transaction, self.dialect, plan).await?;
-        for (name, value) in [(day, plan.serials.day), (TICKETS, plan.serials.ticket)] {
+        let counters = [
+            (day, plan.serials.day),
+            (TICKETS, plan.serials.ticket),
+            (super::matching::SIGNATURES, plan.serials.signature),
+        ];
+        for (name, value) in counters {
             sqlx::query("UPDATE counter SET value = $1 WHERE name = $2")
                 .bind(value)
                 .bind(name.to_owned())
@@ -338,6 +382,6 @@ impl Issuing {
 }
 
 /// Values of one list in a statement.
-const LIST: usize = 200;
+pub(super) const LIST: usize = 200;
 /// The counter of ticket ids.
 const TICKETS: &str = "ticket";

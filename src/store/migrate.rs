@@ -26,6 +26,12 @@ const SCRIPTS: &[(i64, &str, &str, &str)] = &[
     (5, "portal", include_str!("../../migrations/0005_portal.sql"), include_str!("../../migrations/0005_portal.sql")),
     (9, "rules", include_str!("../../migrations/0009_rules.sql"), include_str!("../../migrations/0009_rules.sql")),
     (
+        6,
+        "matching",
+        include_str!("../../migrations/0006_matching.sql"),
+        include_str!("../../migrations/0006_matching.sql"),
+    ),
+    (
         10,
         "console",
         include_str!("../../migrations/0010_console.sqlite.sql"),

@@ -10,6 +10,7 @@
 //! | [`leases`] | who reads which source and who runs which stage |
 //! | [`alarms`] | what the operator must be told, and whom it was told |
 //! | [`habits`] | how many entries each connector brings when |
+//! | [`matching`] | signatures, merges, labels, hot spots |
 //! | [`queue`] | leased, acknowledged delivery |
 //! | [`notices`] | the outbox |
 //! | [`accounts`], [`sessions`] | who may use the console and the API |
@@ -32,6 +33,7 @@ pub mod intake;
 pub mod issue;
 pub mod journal;
 pub mod leases;
+pub mod matching;
 mod migrate;
 pub mod notices;
 mod plan;

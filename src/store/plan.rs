@@ -14,13 +14,22 @@ const TICKETS: ManyRows = ManyRows {
 const COMPLAINTS: ManyRows = ManyRows {
     doing: "storing complaints",
     head: "INSERT INTO complaint (entry_id, ticket_id, relation, disposition, article, rule, grounds, kind, \
-           kind_certain, urgency, silent, shown, sealed_petitioner, issued_at) VALUES ",
+           kind_certain, urgency, silent, shown, sealed_petitioner, issued_at, matching) VALUES ",
     tail: " ON CONFLICT (entry_id) DO UPDATE SET ticket_id = excluded.ticket_id, relation = excluded.relation, \
            disposition = excluded.disposition, article = excluded.article, rule = excluded.rule, \
            grounds = excluded.grounds, kind = excluded.kind, kind_certain = excluded.kind_certain, \
            urgency = excluded.urgency, silent = excluded.silent, shown = excluded.shown, \
-           sealed_petitioner = excluded.sealed_petitioner, issued_at = excluded.issued_at",
-    columns: 14,
+           sealed_petitioner = excluded.sealed_petitioner, issued_at = excluded.issued_at, \
+           matching = excluded.matching",
+    columns: 15,
+};
+
+const SIGNATURES: ManyRows = ManyRows {
+    doing: "storing what complaints are matched by",
+    head: "INSERT INTO match_signature (entry_id, seq, at, words, signature) VALUES ",
+    tail: " ON CONFLICT (entry_id) DO UPDATE SET seq = excluded.seq, at = excluded.at, words = excluded.words, \
+           signature = excluded.signature",
+    columns: 5,
 };
 
 const DECISIONS: ManyRows = ManyRows {
@@ -183,6 +192,7 @@ async fn complaints(transaction: &mut Write, dialect: Dialect, plan: &Plan) -> R
                 .bind(to_json(&verdict.shown))
                 .bind(complaint.assessed.sealed_petitioner.as_bytes().to_vec())
                 .bind(now)
+                .bind(to_json(&complaint.matching))
         })
         .await?;
     DECISIONS
@@ -200,6 +210,11 @@ async fn complaints(transaction: &mut Write, dialect: Dialect, plan: &Plan) -> R
         .await?;
     PETITIONER_KEYS
         .run(dialect, transaction, &plan.petitioner_keys, |query, (key, entry)| query.bind(key.clone()).bind(entry.0))
+        .await?;
+    SIGNATURES
+        .run(dialect, transaction, &plan.signatures, |query, new| {
+            query.bind(new.entry.0).bind(new.seq).bind(now).bind(plan.words.clone()).bind(new.signature.encode())
+        })
         .await?;
     let matters: Vec<_> = plan.matters.iter().collect();
     MATTERS

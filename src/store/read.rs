@@ -11,6 +11,7 @@ use crate::{
     assess::{Disposition, Grounds, Kind, ShownComplaint, Urgency},
     ids::{EntryId, TicketId},
     issue::Relation,
+    matching::Matching,
     number::TicketNumber,
     seal::Sealed,
 };
@@ -53,6 +54,9 @@ pub struct TicketView {
     pub follow_ups: i64,
     /// Revisions at the source.
     pub revisions: i64,
+    /// The ticket that it was merged into; nothing is left to be done about it then.
+    #[schema(value_type = Option<String>, example = "261123-000042-8")]
+    pub merged_into: Option<TicketNumber>,
     /// Its complaints, the first 50.
     pub complaints: Vec<ComplaintView>,
 }
@@ -79,6 +83,8 @@ pub struct ComplaintView {
     pub issued_at: Timestamp,
     /// What it says, masked.
     pub shown: ShownComplaint,
+    /// By which signs it was joined, and which tickets are related to it.
+    pub matching: Matching,
 }
 
 /// Where an entry ended (design promise 1: in exactly one place).
@@ -242,9 +248,11 @@ impl Accounting {
 }
 
 const TICKET: &str = "SELECT id, number, channel, kind, urgency, opened_at, assign_due, complete_due, due_note, version, \
-                      repeats, co_reports, follow_ups, revisions FROM ticket";
+                      repeats, co_reports, follow_ups, revisions, \
+                      (SELECT kept.number FROM ticket kept WHERE kept.id = ticket.merged_into) AS kept FROM ticket";
 
-const COMPLAINT: &str = "SELECT entry_id, relation, disposition, grounds, kind, kind_certain, urgency, issued_at, shown \
+const COMPLAINT: &str = "SELECT entry_id, relation, disposition, grounds, kind, kind_certain, urgency, issued_at, shown, \
+                         matching \
                          FROM complaint";
 
 /// Exactly one place for each entry, the surest first.
@@ -542,6 +550,7 @@ fn ticket(found: &AnyRow) -> Result<TicketView, StoreError> {
         co_reports: row::get(found, "co_reports")?,
         follow_ups: row::get(found, "follow_ups")?,
         revisions: row::get(found, "revisions")?,
+        merged_into: row::get::<Option<String>>(found, "kept")?.and_then(|number| number.parse().ok()),
         complaints: Vec::new(),
     })
 }
@@ -558,6 +567,11 @@ fn complaint(found: &AnyRow) -> Result<ComplaintView, StoreError> {
         urgency: row::word(found, "complaint", "urgency", Urgency::parse)?,
         issued_at: row::moment(found, "issued_at")?,
         shown: row::json(found, "complaint", "shown")?,
+        // Complaints of earlier versions have none.
+        matching: match row::get::<Option<String>>(found, "matching")? {
+            Some(_) => row::json(found, "complaint", "matching")?,
+            None => Matching::default(),
+        },
     })
 }
 

@@ -18,6 +18,7 @@ use jiesu::{
     ids::EntryId,
     intake::{Intake, RAW, raw_identity},
     issue::{Assessed, Candidate, Outcome, PETITIONER, Route, Tools, hotline_zone, plan},
+    matching::{Frequencies, Vocabulary},
     notices::Texts,
     rulebook::Rulebook,
     seal::{IndexKind, Keyring, SealContext},
@@ -137,6 +138,7 @@ impl Bench {
         let tools = Tools {
             keyring: keyring.clone(),
             rulebook: Arc::new(Rulebook::open(&Screening::default()).unwrap()),
+            vocabulary: Arc::new(Vocabulary::shipped().unwrap()),
             calendar: Calendar::shipped(),
             texts: texts(),
             directory: Arc::new(Directory::new(Arc::new(clock.clone()), connectors::contract::Limits::default())),
@@ -344,7 +346,15 @@ impl Bench {
         let texts = texts();
         let calendar = Calendar::shipped();
         let mut random = Uuid::new_v4;
-        let mut context = plan::Context { now, day, calendar: &calendar, texts: &texts, random: &mut random };
+        let mut context = plan::Context {
+            now,
+            day,
+            calendar: &calendar,
+            texts: &texts,
+            frequencies: &Frequencies::new(1000),
+            vocabulary: &Vocabulary::shipped().unwrap(),
+            random: &mut random,
+        };
         let plan = plan::plan(candidates, known, serials, &mut context).unwrap();
         issuing.write(&plan, &counter).await
     }
@@ -384,6 +394,7 @@ impl Bench {
             sealed_petitioner: keyring.seal_json(SealContext::new(PETITIONER, &id), &petitioner).unwrap(),
             petitioner_keys: vec![keyring.index(IndexKind::Phone, &said.phone).0.to_vec()],
             recipient: None,
+            signature: Arc::default(),
         }
     }
 }
