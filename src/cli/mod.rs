@@ -35,6 +35,7 @@ mod rules;
 mod serve;
 mod table;
 mod ticket;
+mod ticket_merge;
 mod trail;
 mod words;
 

@@ -1,6 +1,8 @@
 //! `jiesu ticket`: tickets as handlers see them.
 
 use jiesu::{
+    ids::EntryId,
+    matching::RelatedTicket,
     number::TicketNumber,
     store::read::{ComplaintView, TicketView},
 };
@@ -10,7 +12,7 @@ use super::{
     Global, open,
     report::Report,
     table::{self, Table},
-    words,
+    ticket_merge, words,
 };
 
 #[derive(Debug, clap::Subcommand)]
@@ -28,6 +30,49 @@ pub(crate) enum Command {
     Show {
         /// 工单编号 / number
         number: TicketNumber,
+    },
+    /// 并案：后一件并入前一件 / merge the second ticket into the first
+    Merge {
+        /// 保留的工单 / the ticket that stays
+        kept: TicketNumber,
+        /// 并入的工单 / the ticket that is merged into it
+        merged: TicketNumber,
+        /// 理由 / why
+        #[arg(long)]
+        reason: String,
+    },
+    /// 撤销并案，或将误并的来件分出 / undo a merge, or take out a complaint that was joined wrongly
+    Unmerge {
+        /// 已并入他案的工单；用 --entry 时不填 / a merged ticket; not with --entry
+        #[arg(required_unless_present = "entry", conflicts_with = "entry")]
+        merged: Option<TicketNumber>,
+        /// 误并的来件 / the entry of a complaint that was joined wrongly
+        #[arg(long, value_name = "ID")]
+        entry: Option<EntryId>,
+        /// 理由 / why
+        #[arg(long)]
+        reason: String,
+    },
+    /// 热点：多人反映的事项 / matters that many people report
+    Hotspots {
+        /// 看多少天，并与之前同样长的时间相比 / days looked at, beside as many before
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(i64).range(1..=366))]
+        days: i64,
+        /// 期内至少几件 / complaints in that time at least
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(i64).range(1..))]
+        least: i64,
+        /// 至多几条 / how many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
+        limit: u16,
+    },
+    /// 人工并案与分案形成的标注 / what merges and unmerges say of pairs, for measuring
+    Labels {
+        /// 晚于此号 / after this one
+        #[arg(long, default_value_t = 0, value_name = "ID")]
+        after: i64,
+        /// 至多几条 / how many
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(i64).range(1..=10000))]
+        limit: i64,
     },
 }
 
@@ -47,6 +92,12 @@ pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<Rep
             let ticket = store.ticket(number).await?;
             Report::of(global.json, &ticket, || show(&ticket, now))
         }
+        Command::Merge { kept, merged, reason } => ticket_merge::merge(global, kept, merged, &reason).await,
+        Command::Unmerge { merged, entry, reason } => ticket_merge::unmerge(global, merged, entry, &reason).await,
+        Command::Hotspots { days, least, limit } => {
+            ticket_merge::hot_spots(global, days, least, usize::from(limit)).await
+        }
+        Command::Labels { after, limit } => ticket_merge::labels(global, after, limit).await,
     }
 }
 
@@ -88,6 +139,7 @@ fn show(ticket: &TicketView, now: Timestamp) -> String {
         ("交办时限", moment(ticket.assign_due)),
         ("办结时限", due(ticket, now)),
         ("时限说明", ticket.due_note.clone().unwrap_or_default()),
+        ("已并入", ticket.merged_into.map(|number| number.to_string()).unwrap_or_default()),
         (
             "来件",
             format!(
@@ -128,6 +180,18 @@ pub(crate) fn complaint(complaint: &ComplaintView, now: Timestamp) -> String {
         ("请求", shown.request.clone().unwrap_or_default()),
         ("附件", if shown.attachments.is_empty() { String::new() } else { shown.attachments.len().to_string() }),
         ("说明", shown.remarks.join("；")),
+        ("并案依据", complaint.matching.signs.join("；")),
+        ("相反迹象", complaint.matching.against.join("；")),
+        ("相关工单", related(complaint)),
+        ("多项诉求", if complaint.matching.several { "来件含多项诉求，建议拆分".to_owned() } else { String::new() }),
     ]));
     text
+}
+
+/// Tickets that may bear on a complaint, with what is alike and why it was not joined.
+fn related(complaint: &ComplaintView) -> String {
+    let one = |related: &RelatedTicket| {
+        format!("来件 {}（{}；{}）", related.entry, related.signs.join("；"), related.against.join("；"))
+    };
+    complaint.matching.related.iter().map(one).collect::<Vec<_>>().join("\n")
 }

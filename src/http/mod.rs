@@ -22,6 +22,7 @@ mod entries;
 pub mod error;
 mod extract;
 pub(crate) mod layers;
+mod merges;
 mod notices;
 mod ops;
 pub mod portal;

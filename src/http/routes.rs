@@ -17,7 +17,7 @@ use utoipa_axum::{
     routes,
 };
 
-use super::{Api, alarms, connectors, entries, error, notices, ops, queue, reconcile, rules, tickets, uploads};
+use super::{Api, alarms, connectors, entries, error, merges, notices, ops, queue, reconcile, rules, tickets, uploads};
 use crate::{config::Scope, store::accounts::Role};
 
 /// Who may use a route.
@@ -65,6 +65,11 @@ fn table(metrics_open: bool) -> Vec<(Access, Routes)> {
         (ADMIN, routes!(queue::requeue)),
         (READ, routes!(tickets::list)),
         (READ, routes!(tickets::show)),
+        (ADMIN, routes!(merges::merge)),
+        (ADMIN, routes!(merges::unmerge)),
+        (ADMIN, routes!(merges::split)),
+        (READ, routes!(merges::hot_spots)),
+        (READ, routes!(merges::labels)),
         (READ, routes!(notices::list)),
         (READ, routes!(entries::list)),
         (ADMIN, routes!(entries::search)),

@@ -242,7 +242,9 @@ impl<'a> Planner<'a, '_> {
             && matches!(relation, Relation::Opened | Relation::Repeat | Relation::CoReport)
         {
             for key in matter_keys(&assessed) {
-                let ticket = *self.known.matters.entry(key.clone()).or_insert(ticket);
+                let known = self.known.matters.get(&key).copied().filter(|known| !self.is_apart(candidate, *known));
+                let ticket = known.unwrap_or(ticket);
+                self.known.matters.insert(key.clone(), ticket);
                 // Written again where it is known: the matter was spoken of just now.
                 self.plan.matters.insert(key, ticket);
             }

@@ -11,6 +11,8 @@ use crate::assess::{ShownComplaint, text::normal};
 pub const TEXT_LIMIT: usize = 1_500;
 /// Characters of the beginning that stand for a missing title.
 const LEAD: usize = 40;
+/// Characters of the beginning in which a number counts as one of the title.
+const UNIT_LEAD: usize = 60;
 /// A title of fewer characters than this says too little.
 const TITLE_MIN: usize = 8;
 /// Word pieces kept of one complaint.
@@ -103,6 +105,10 @@ impl Signature {
             reader.read(first(body, LEAD), true);
         }
         let mut head = std::mem::take(&mut reader.grams);
+        // Where people live they say at the beginning, whatever the title.
+        for run in first(body, UNIT_LEAD).split(|character: char| !character.is_alphanumeric()) {
+            reader.units(&normal(run), true);
+        }
         reader.read(body, false);
         if let Some(parties) = &shown.parties {
             reader.read(first(parties, TEXT_LIMIT), false);

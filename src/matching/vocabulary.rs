@@ -88,10 +88,14 @@ pub enum UnitKind {
     Class,
     /// 二标段.
     Stage,
+    /// 5楼.
+    Floor,
+    /// 302室.
+    Room,
 }
 
 impl UnitKind {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Building,
         Self::Entrance,
         Self::Line,
@@ -101,6 +105,8 @@ impl UnitKind {
         Self::Number,
         Self::Class,
         Self::Stage,
+        Self::Floor,
+        Self::Room,
     ];
 
     pub(super) fn chinese(self) -> &'static str {
@@ -114,6 +120,8 @@ impl UnitKind {
             Self::Number => "门牌号",
             Self::Class => "班级",
             Self::Stage => "标段",
+            Self::Floor => "楼层",
+            Self::Room => "房号",
         }
     }
 
@@ -128,6 +136,8 @@ impl UnitKind {
             Self::Number => "号",
             Self::Class => "班",
             Self::Stage => "标段",
+            Self::Floor => "楼",
+            Self::Room => "室",
         }
     }
 }

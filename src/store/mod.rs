@@ -10,7 +10,7 @@
 //! | [`leases`] | who reads which source and who runs which stage |
 //! | [`alarms`] | what the operator must be told, and whom it was told |
 //! | [`habits`] | how many entries each connector brings when |
-//! | [`matching`] | signatures, merges, labels, hot spots |
+//! | [`matching`], [`merges`], [`hotspots`] | signatures; tickets merged by hand; matters that many report |
 //! | [`queue`] | leased, acknowledged delivery |
 //! | [`notices`] | the outbox |
 //! | [`accounts`], [`sessions`] | who may use the console and the API |
@@ -29,11 +29,13 @@ mod defined;
 mod error;
 pub mod fragments;
 pub mod habits;
+pub mod hotspots;
 pub mod intake;
 pub mod issue;
 pub mod journal;
 pub mod leases;
 pub mod matching;
+pub mod merges;
 mod migrate;
 pub mod notices;
 mod plan;
