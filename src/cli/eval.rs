@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Scope(ScopeArguments),
     /// 同一事项的识别 / which messages are about one matter, in a stream
     Pairs(eval_matching::PairsArguments),
+    /// 跨渠道重复的识别 / one matter told over several channels
+    Repeats(eval_matching::RepeatsArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -57,6 +59,7 @@ pub(crate) fn run(global: &Global, command: &Command) -> anyhow::Result<Report> 
     match command {
         Command::Scope(arguments) => run_scope(global, arguments),
         Command::Pairs(arguments) => eval_matching::pairs(global, arguments),
+        Command::Repeats(arguments) => eval_matching::repeats(global, arguments),
     }
 }
 

@@ -1,14 +1,17 @@
-//! `jiesu eval pairs`: how well matching recognises one matter.
+//! `jiesu eval pairs`, `repeats`: how well matching recognises one matter.
 
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use jiesu::{
+    assess::RuleSet,
     eval::{
         Rate, Split,
         pairs::{Dataset, Figures, PairsReport},
+        repeats,
     },
     matching::Vocabulary,
 };
@@ -35,6 +38,48 @@ pub(crate) struct PairsArguments {
 
 fn split(name: &str) -> Result<Split, String> {
     Split::parse(name).ok_or_else(|| "须为 tune、check 或 all / one of tune, check, all".to_owned())
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RepeatsArguments {
+    /// 文件，每行一次反映 / file, one telling a line: matter|person|channel|title|place|text
+    file: PathBuf,
+    /// 词表，缺省为随程序附带的 / words for matching; without it the shipped ones
+    #[arg(long, value_name = "FILE")]
+    words: Option<PathBuf>,
+    /// tune、check 或 all / which part, by a digest of each matter
+    #[arg(long, default_value = "all", value_parser = split)]
+    split: Split,
+    /// 列出多少条错误；check 部分缺省不列 / errors listed; none by default for the check part
+    #[arg(long, value_name = "COUNT")]
+    errors: Option<usize>,
+}
+
+pub(crate) fn repeats(global: &Global, arguments: &RepeatsArguments) -> anyhow::Result<Report> {
+    let vocabulary = vocabulary(arguments.words.as_deref())?;
+    let rules = RuleSet::shipped().map_err(|error| Failure::usage(error.to_string()))?;
+    let text =
+        std::fs::read_to_string(&arguments.file).map_err(|error| Failure::unreadable(&arguments.file, &error))?;
+    let mut report = repeats::measure(&text, arguments.split, Arc::new(rules), &vocabulary)
+        .map_err(|error| Failure::usage(format!("{}: {error}", arguments.file.display())))?;
+    report.wrong.truncate(arguments.errors.unwrap_or(if arguments.split == Split::Tune { ERRORS } else { 0 }));
+    Report::of(global.json, &report, || {
+        let mut text = format!(
+            "事项 / matters {}   反映 / tellings {}   工单 / tickets {}   部分 / part {:?}\n",
+            report.matters, report.tellings, report.tickets, report.split
+        );
+        line(&mut text, "同一事项 / one matter", &report.figures);
+        for (channels, found) in &report.channels {
+            let _ = writeln!(text, "  {channels}: R {}", rate(*found));
+        }
+        let _ = writeln!(text, "认出同一诉求人 / petitioner recognised: {}", rate(report.same_person));
+        let _ = writeln!(text, "同一人的不同事项分开 / other matters kept apart: {}", rate(report.other_matters_apart));
+        for (one, other, same) in &report.wrong {
+            let kind = if *same { "漏并 / missed" } else { "错并 / joined wrongly" };
+            let _ = writeln!(text, "{kind}  第 {one} 行、第 {other} 行");
+        }
+        text
+    })
 }
 
 /// Errors listed where nobody says how many.

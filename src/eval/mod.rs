@@ -8,8 +8,10 @@
 //! |---|---|
 //! | [`scope`] | disposition, kind and urgency of single messages |
 //! | [`pairs`] | which messages are about one matter, in a stream |
+//! | [`repeats`] | one matter told over several channels, through the adapters |
 
 pub mod pairs;
+pub mod repeats;
 pub mod scope;
 
 use serde::Serialize;

@@ -195,16 +195,13 @@ impl Dataset {
                 })
                 .collect();
             let matched = decide(&message.signature, &neighbours, &frequencies);
-            match &matched.same {
-                Some(same) => {
-                    stream.tickets.push(same.ticket);
-                    stream.joined.push(usize::try_from(same.entry.0).ok().map(|place| (place, same.comparison.score)));
-                }
-                None => {
-                    tickets += 1;
-                    stream.tickets.push(TicketId(tickets));
-                    stream.joined.push(None);
-                }
+            if let Some(same) = &matched.same {
+                stream.tickets.push(same.ticket);
+                stream.joined.push(usize::try_from(same.entry.0).ok().map(|place| (place, same.comparison.score)));
+            } else {
+                tickets += 1;
+                stream.tickets.push(TicketId(tickets));
+                stream.joined.push(None);
             }
             stream.offered.push(offered);
             index.add(entry(place), message.at, &message.signature, &frequencies);

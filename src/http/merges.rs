@@ -49,7 +49,7 @@ pub(super) struct Merged {
     kept: TicketNumber,
     /// The ticket that was merged or parted again.
     #[schema(value_type = Option<String>)]
-    merged: Option<TicketNumber>,
+    other: Option<TicketNumber>,
     /// The entry that was split off.
     entry: Option<EntryId>,
 }
@@ -77,7 +77,7 @@ pub(super) async fn merge(
     let asked = Asked { actor: &actor, reason: &reason, now: api.clock.now() };
     api.store.merge_tickets(kept, merged, asked).await?;
     api.queued.notify_waiters();
-    Ok(Json(Merged { kept, merged: Some(merged), entry: None }))
+    Ok(Json(Merged { kept, other: Some(merged), entry: None }))
 }
 
 /// Undo the merge of this ticket. 撤销并案
@@ -95,7 +95,7 @@ pub(super) async fn unmerge(
     let asked = Asked { actor: &actor, reason: &reason, now: api.clock.now() };
     let kept = api.store.unmerge_ticket(merged, asked).await?;
     api.queued.notify_waiters();
-    Ok(Json(Merged { kept, merged: Some(merged), entry: None }))
+    Ok(Json(Merged { kept, other: Some(merged), entry: None }))
 }
 
 /// Take an entry out of a ticket that it was joined to wrongly. 分案
@@ -116,7 +116,7 @@ pub(super) async fn split(
     let asked = Asked { actor: &actor, reason: &reason, now: api.clock.now() };
     let kept = api.store.split_off(entry, asked).await?;
     api.pending.notify_one();
-    Ok(Json(Merged { kept, merged: None, entry: Some(entry) }))
+    Ok(Json(Merged { kept, other: None, entry: Some(entry) }))
 }
 
 /// Which hot spots.

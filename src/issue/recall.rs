@@ -85,7 +85,9 @@ impl Recall {
         loop {
             let page = store.signatures_after(self.upto, vocabulary.version(), PAGE).await?;
             let last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
-            page.into_iter().for_each(|signed| self.take(signed));
+            for signed in page {
+                self.take(signed);
+            }
             if last {
                 return Ok(());
             }

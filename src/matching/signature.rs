@@ -262,14 +262,12 @@ impl Reader<'_> {
     /// Where the name begins that ends before `end`: at a border word, not before `floor`, at most [`CORE_LIMIT`] back.
     fn name_start(&self, run: &str, floor: usize, end: usize) -> usize {
         let mut start = end;
-        let mut length = 0;
-        for (position, _) in run[floor..end].char_indices().rev() {
+        for (length, (position, _)) in run[floor..end].char_indices().rev().enumerate() {
             let at = floor + position;
             if self.border_ends_at(&run[floor..start]) || length == CORE_LIMIT {
                 break;
             }
             start = at;
-            length += 1;
         }
         start
     }
