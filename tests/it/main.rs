@@ -40,6 +40,8 @@ mod mails;
 #[cfg(test)]
 mod mails_decode;
 #[cfg(test)]
+mod matching;
+#[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod portal;
