@@ -28,6 +28,8 @@ mod cli;
 #[cfg(test)]
 mod console;
 #[cfg(test)]
+mod console_browser;
+#[cfg(test)]
 mod console_connectors;
 #[cfg(test)]
 mod crash;
