@@ -50,16 +50,8 @@ pub struct UnknownAdapter {
 
 impl AdapterKind {
     /// Every adapter.
-    pub const ALL: [Self; 8] = [
-        Self::Mailbox,
-        Self::Board,
-        Self::Inlet,
-        Self::Files,
-        Self::Portal,
-        Self::Process,
-        Self::Calls,
-        Self::Rest,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Mailbox, Self::Board, Self::Inlet, Self::Files, Self::Portal, Self::Process, Self::Calls, Self::Rest];
 
     /// The name that configuration uses.
     pub fn as_str(self) -> &'static str {

@@ -549,6 +549,7 @@ fn console(parts: &Parts) -> Console {
         keyring: parts.keyring.clone(),
         clock: parts.clock.clone(),
         directory: parts.directory.clone(),
+        tools: parts.issuer.tools().clone(),
         changed: parts.changed.clone(),
         pending: parts.pending.clone(),
         queued: parts.queued.clone(),

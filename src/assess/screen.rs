@@ -158,6 +158,7 @@ pub(super) fn nameless(rules: &RuleSet, screened: Screened, nameless: Option<&Na
         article: Article::clause(13, 4),
         evidence: vec!["未提供姓名、单位和联系方式".to_owned()],
         against: Vec::new(),
+        score: 100,
         advice: Some(advice),
     };
     Screened { disposition, grounds, urgency: screened.urgency }

@@ -51,6 +51,7 @@ use crate::{
     config,
     directory::Directory,
     http::{Limits, layers::Slots},
+    issue::Tools,
     notices::Texts,
     seal::Keyring,
     store::{
@@ -74,6 +75,8 @@ pub struct Console {
     pub keyring: Arc<Keyring>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Reads and assesses entries; holds the rules in force.
+    pub tools: Arc<Tools>,
     /// The connectors as they are now.
     pub directory: Arc<Directory>,
     /// Told when a connector was changed.

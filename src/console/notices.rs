@@ -90,6 +90,7 @@ pub(super) async fn texts(
         article,
         evidence: Vec::new(),
         against: Vec::new(),
+        score: 0,
         advice: None,
     };
     let (guide, decline, hold) =

@@ -413,6 +413,7 @@ fn desk(api: &Api, secrets: std::path::PathBuf) -> Console {
         keyring: api.keyring.clone(),
         clock: api.clock.clone(),
         directory: Arc::new(Directory::new(api.clock.clone(), connectors::contract::Limits::default())),
+        tools: api.tools.clone(),
         changed: api.changed.clone(),
         pending: api.pending.clone(),
         queued: api.queued.clone(),

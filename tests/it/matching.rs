@@ -32,7 +32,8 @@ async fn told(store: &Store, id: &str) -> EntryStory {
     store.entry(found.id).await.unwrap()
 }
 
-const HEATING: [&str; 3] = ["暖气不热", "白塔区锦绣花园3号楼", "锦绣花园3号楼暖气片一直不热，室温只有十四度，报修没人来。"];
+const HEATING: [&str; 3] =
+    ["暖气不热", "白塔区锦绣花园3号楼", "锦绣花园3号楼暖气片一直不热，室温只有十四度，报修没人来。"];
 const HEATING_AGAIN: [&str; 3] =
     ["供热公司不管", "白塔区锦绣花园3号楼", "我家在锦绣花园3号楼，暖气不热半个月了，测温十四度，供热公司总说排队。"];
 const HEATING_ELSEWHERE: [&str; 3] =
@@ -94,10 +95,8 @@ async fn one_matter_in_other_words(dialect: Dialect) {
     // Taken out of its ticket, a complaint opens its own, and does not go back.
     let entry = told(&store, "C-2").await.summary.id;
     assert_eq!(store.split_off(entry, asked("不是一件事")).await.unwrap(), number);
-    let split = eventually("the complaint has a ticket of its own", async || {
-        told(&store, "C-2").await.summary.ticket
-    })
-    .await;
+    let split =
+        eventually("the complaint has a ticket of its own", async || told(&store, "C-2").await.summary.ticket).await;
     assert!(split != number && split != apart);
     let labels = store.match_labels(0, 10).await.unwrap();
     let relations: Vec<&str> = labels.iter().map(|label| label.relation.as_str()).collect();

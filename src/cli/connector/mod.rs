@@ -1,8 +1,8 @@
 //! `jiesu connector`: what the connectors are doing, whether their sources let us in, and their switches.
 
 mod change;
-mod reconcile;
 mod presets;
+mod reconcile;
 mod trial;
 
 use connectors::{contract::Cursor, entry::ConnectorName, registry::AdapterKind};

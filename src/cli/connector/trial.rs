@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use connectors::{contract::Check, entry::ConnectorName};
-use jiesu::{directory::Directory, trial::tried};
+use jiesu::{directory::Directory, gateway, trial::tried};
 use serde_json::{Value, json};
 
 use crate::cli::{
@@ -21,7 +21,8 @@ pub(crate) async fn run(global: &Global, name: &ConnectorName) -> anyhow::Result
     let definition = open::definition(&config, &store, name).await?;
     store.close().await;
     let directory = Directory::new(open::clock(), config.intake.limits);
-    let check = tried(&directory, &definition, Duration::MAX).await;
+    let assessor = gateway::rules(&config)?.assessor();
+    let check = tried(&directory, &definition, &assessor, Duration::MAX).await;
     let steps: Vec<Value> = check
         .steps
         .iter()

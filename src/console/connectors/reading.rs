@@ -87,7 +87,8 @@ pub(in crate::console) async fn test(
 ) -> Result<Response, Trouble> {
     let stored = found(&console, &name).await?;
     let definition = definition(&stored)?;
-    let check = tried(&console.directory, &definition, PATIENCE).await;
+    let assessor = console.tools.rulebook.assessor();
+    let check = tried(&console.directory, &definition, &assessor, PATIENCE).await;
     detail(&console, &visitor, stored, Some(steps(check, visitor.lang)), None).await
 }
 
