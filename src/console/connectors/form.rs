@@ -376,7 +376,8 @@ mod tests {
         for adapter in AdapterKind::ALL {
             let fields = fields(&schema(adapter), &json!({}), Lang::Zh);
             assert!(!fields.is_empty(), "{adapter:?}");
-            assert!(fields.iter().any(|field| field.required), "{adapter:?}");
+            // A portal works as it comes: everything it has may be left as it is.
+            assert!(adapter == AdapterKind::Portal || fields.iter().any(|field| field.required), "{adapter:?}");
         }
     }
 
