@@ -145,6 +145,9 @@ pub(super) fn machine(rules: &RuleSet, machine: Machine, evidence: &str) -> Scre
 /// what is guided or held anyway stays so, and an emergency is nobody's formality.
 pub(super) fn nameless(rules: &RuleSet, screened: Screened, nameless: Option<&Nameless>) -> Screened {
     let (Some(nameless), Disposition::Accept) = (nameless, screened.disposition) else { return screened };
+    if screened.urgency == Urgency::Emergency {
+        return screened;
+    }
     let (disposition, advice) = match nameless {
         Nameless::Hold => (Disposition::Hold, "匿名来件：本渠道要求实名，请人工核实后决定。".to_owned()),
         Nameless::Decline(rule) => (
@@ -160,6 +163,7 @@ pub(super) fn nameless(rules: &RuleSet, screened: Screened, nameless: Option<&Na
         against: Vec::new(),
         score: 100,
         advice: Some(advice),
+        score: if disposition == Disposition::Hold { 50 } else { 100 },
     };
     Screened { disposition, grounds, urgency: screened.urgency }
 }
