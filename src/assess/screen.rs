@@ -161,7 +161,6 @@ pub(super) fn nameless(rules: &RuleSet, screened: Screened, nameless: Option<&Na
         article: Article::clause(13, 4),
         evidence: vec!["未提供姓名、单位和联系方式".to_owned()],
         against: Vec::new(),
-        score: 100,
         advice: Some(advice),
         score: if disposition == Disposition::Hold { 50 } else { 100 },
     };
