@@ -87,6 +87,7 @@ pub(crate) fn step(name: &str) -> String {
         "read the list" => "读取列表",
         "read an item's own page" => "读取详情页",
         "read one item" => "试读一件",
+        "what one item would become" => "试判一件",
         "list the folder" => "查看文件夹",
         "look at the done folder" => "查看归档文件夹",
         "read the secret" => "读取密钥",
