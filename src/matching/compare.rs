@@ -20,6 +20,8 @@ pub struct Comparison {
     pub wording: f32,
     /// How much of the shorter stands in the longer.
     pub contained: f32,
+    /// How much of the shorter stands in the longer, names left out: what is said of the object.
+    pub beyond: f32,
     /// Names that both have.
     pub names: Vec<String>,
     /// Topics that both have.
@@ -62,6 +64,8 @@ const SAME: f32 = 0.60;
 const SAME_PERSON: f32 = 0.50;
 /// From here on complaints of petitioners of one name are one matter, where an object or a problem agrees.
 const SAME_NAME: f32 = 0.55;
+/// What must be alike besides names where no topic agrees.
+const BEYOND: f32 = 0.15;
 /// From here on complaints are shown beside each other.
 const RELATED: f32 = 0.35;
 
@@ -73,7 +77,9 @@ pub fn standing(comparison: &Comparison) -> Standing {
         Comparison { same_name: true, names, topics, .. } if !names.is_empty() || !topics.is_empty() => SAME_NAME,
         _ => SAME,
     };
-    if comparison.conflicts.is_empty() && comparison.score >= needed {
+    // One estate has many matters: that the object agrees is not enough.
+    let one_problem = !comparison.topics.is_empty() || comparison.beyond >= BEYOND;
+    if comparison.conflicts.is_empty() && one_problem && comparison.score >= needed {
         Standing::Same
     } else if comparison.score >= RELATED || (!comparison.names.is_empty() && !comparison.topics.is_empty()) {
         Standing::Related
@@ -91,6 +97,7 @@ pub fn compare(left: &Signature, right: &Signature, frequencies: &Frequencies) -
     let (left_all, right_all) = (frequencies.total(&left.grams), frequencies.total(&right.grams));
     let wording = share(common, (left_all * right_all).sqrt());
     let contained = share(common, left_all.min(right_all));
+    let beyond = beyond_names(left, right, frequencies);
     let names = shared_names(left, right);
     let topics: Vec<u32> = left
         .topics
@@ -106,7 +113,7 @@ pub fn compare(left: &Signature, right: &Signature, frequencies: &Frequencies) -
     let title_least = left_title.min(right_title);
     let mut score = 0.5 * title_most + 0.5 * title_least + wording;
     if !names.is_empty() && topics.iter().any(|topic| in_title(left, *topic) || in_title(right, *topic)) {
-        score += 0.1;
+        score += if same_person || same_name { 0.3 } else { 0.1 };
     }
     if other_topic {
         score -= 0.30;
@@ -116,6 +123,7 @@ pub fn compare(left: &Signature, right: &Signature, frequencies: &Frequencies) -
         title_least,
         wording,
         contained,
+        beyond,
         names,
         topics,
         other_topic,
@@ -124,6 +132,29 @@ pub fn compare(left: &Signature, right: &Signature, frequencies: &Frequencies) -
         conflicts,
         score,
     }
+}
+
+/// How much of the shorter complaint stands in the longer, the word pieces of both one's names left out.
+fn beyond_names(left: &Signature, right: &Signature, frequencies: &Frequencies) -> f32 {
+    let mut named: Vec<u32> = Vec::new();
+    for name in left.names.iter().chain(&right.names) {
+        let starts: Vec<usize> =
+            name.text.char_indices().map(|(position, _)| position).chain([name.text.len()]).collect();
+        for size in [2, 3] {
+            for window in starts.windows(size + 1) {
+                if let (Some(from), Some(to)) = (window.first(), window.last()) {
+                    named.push(gram(&name.text[*from..*to]));
+                }
+            }
+        }
+    }
+    named.sort_unstable();
+    let rest = |signature: &Signature| -> Vec<u32> {
+        signature.grams.iter().copied().filter(|gram| named.binary_search(gram).is_err()).collect()
+    };
+    let (left, right) = (rest(left), rest(right));
+    let whole = frequencies.total(&left).min(frequencies.total(&right));
+    if whole > 0.0 { frequencies.shared(&left, &right) / whole } else { 0.0 }
 }
 
 fn in_title(signature: &Signature, topic: u32) -> bool {

@@ -97,8 +97,16 @@ impl Signature {
         let mut reader = Reader { vocabulary, signature: Self::default(), grams: Vec::new(), seen: HashSet::new() };
         reader.signature.persons = persons(petitioner);
         let mut titled = 0;
-        for text in [&shown.subject, &shown.place, &shown.request].into_iter().flatten() {
+        for text in [&shown.subject, &shown.request].into_iter().flatten() {
             titled += reader.read(text, true);
+        }
+        if let Some(place) = &shown.place {
+            // Where it is does not tell what it is: names and numbers of it count, its words do not.
+            let words = reader.grams.len();
+            reader.read(place, true);
+            for gram in reader.grams.drain(words..) {
+                reader.seen.remove(&gram);
+            }
         }
         let body = first(&shown.body, TEXT_LIMIT);
         if titled < TITLE_MIN {
@@ -186,12 +194,21 @@ impl Reader<'_> {
             }
             let mut start = 0;
             for (from, to, ()) in self.vocabulary.generic.find(&run) {
-                self.pieces(&run[start..from]);
+                self.outside_regions(&run[start..from]);
                 start = to;
             }
-            self.pieces(&run[start..]);
+            self.outside_regions(&run[start..]);
         }
         letters
+    }
+
+    fn outside_regions(&mut self, text: &str) {
+        let mut start = 0;
+        for (from, to, ()) in self.vocabulary.regions.find(text) {
+            self.pieces(&text[start..from]);
+            start = to;
+        }
+        self.pieces(&text[start..]);
     }
 
     /// Pairs and triples of tokens; a token is a character, or a run of Latin letters and digits.
