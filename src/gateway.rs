@@ -152,6 +152,7 @@ impl Parts {
             lease: Duration::from_secs(config.issue.lease_seconds),
             poll: Duration::from_millis(500),
             remembered: config.issue.remembered,
+            join_other_words: config.issue.join_other_words,
             repeat_window: Duration::from_hours(24 * u64::from(config.issue.repeat_days)),
         };
         let queued = Arc::new(Notify::new());

@@ -219,6 +219,9 @@ pub struct Issue {
     /// Complaints that matching remembers at least, the newest, 1000 to 16777216; the memory for them is some 400 bytes
     /// each.
     pub remembered: usize,
+    /// Whether a complaint joins the ticket of the same matter told in other words; otherwise it opens a ticket of its own, with
+    /// a link to the one it may belong to.
+    pub join_other_words: bool,
     /// File with the words that matching goes by, in the form of `rules/matching.toml`; the shipped one without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub words: Option<PathBuf>,
@@ -233,6 +236,7 @@ impl Default for Issue {
             lease_seconds: 60,
             repeat_days: 180,
             remembered: 500_000,
+            join_other_words: false,
             words: None,
         }
     }

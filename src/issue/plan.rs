@@ -49,6 +49,8 @@ pub struct Context<'a> {
     pub frequencies: &'a Frequencies,
     /// The words that matching goes by.
     pub vocabulary: &'a Vocabulary,
+    /// Whether the same matter in other words joins its ticket, rather than being linked to it.
+    pub join_other_words: bool,
     /// Makes ids that nobody can guess.
     pub random: &'a mut (dyn FnMut() -> Uuid + Send),
 }
@@ -380,7 +382,8 @@ impl<'a> Planner<'a, '_> {
         if decided.disposition != Disposition::Accept {
             return None;
         }
-        self.same_text(candidate, assessed).or_else(|| self.same_matter(matched))
+        let by_words = self.context.join_other_words.then_some(matched);
+        self.same_text(candidate, assessed).or_else(|| self.same_matter(by_words?))
     }
 
     /// The ticket of the very same text, if a person has not said that this entry is not its.

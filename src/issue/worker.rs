@@ -61,6 +61,8 @@ pub struct IssueOptions {
     pub poll: Duration,
     /// Complaints that matching remembers at least; the oldest give way.
     pub remembered: usize,
+    /// Whether the same matter in other words joins its ticket, rather than being linked to it.
+    pub join_other_words: bool,
     /// How long after its last complaint the same words still mean the same matter; later they open a ticket anew.
     pub repeat_window: Duration,
 }
@@ -322,6 +324,7 @@ impl Issuer {
             texts: &self.tools.texts,
             frequencies: recall.frequencies(),
             vocabulary: &self.tools.vocabulary,
+            join_other_words: self.options.join_other_words,
             random: &mut random,
         };
         // A panic here would end issuing for good, and the same batch would be the first one after a restart.

@@ -353,6 +353,7 @@ impl Bench {
             texts: &texts,
             frequencies: &Frequencies::new(1000),
             vocabulary: &Vocabulary::shipped().unwrap(),
+            join_other_words: false,
             random: &mut random,
         };
         let plan = plan::plan(candidates, known, serials, &mut context).unwrap();

@@ -48,7 +48,7 @@ const HEATING_THIRD: [&str; 3] =
 
 async fn one_matter_in_other_words(dialect: Dialect) {
     let site = Site::new(dialect).await;
-    site.configure(&inlet("calls"));
+    site.configure(&format!("join_other_words = true\n{}", inlet("calls")));
     let gateway = site.start().await;
     let store = site.store().await;
     call(&site, "C-1", "13900000001", HEATING).await;
@@ -124,7 +124,7 @@ async fn one_matter_in_other_words_is_one_ticket_and_can_be_parted_on_postgres()
 #[tokio::test]
 async fn many_reports_of_one_matter_are_a_hot_spot() {
     let site = Site::new(Dialect::Sqlite).await;
-    site.configure(&inlet("calls"));
+    site.configure(&format!("join_other_words = true\n{}", inlet("calls")));
     let gateway = site.start().await;
     let store = site.store().await;
     for (number, told) in [HEATING, HEATING_AGAIN, HEATING_THIRD].into_iter().enumerate() {
