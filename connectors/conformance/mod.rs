@@ -8,12 +8,14 @@
 //! | module | holds |
 //! |---|---|
 //! | `given` | the items that sources are filled with |
+//! | `guide` | that `docs/adapters.md` shows the example as it stands |
 //! | `pull`, `push` | the cases |
 //! | `heard` | what an adapter says, searched for what it may not say |
 //! | `page` | the report |
 //! | `server` | a small HTTP server, for harnesses whose source speaks HTTP |
 
 mod given;
+mod guide;
 mod heard;
 mod page;
 mod pull;
@@ -29,7 +31,6 @@ use crate::{
     clock::ManualClock,
     contract::{Adapter, Limits, Toolbox},
     http::{Http, HttpLimits, Unpaced},
-    registry::AdapterKind,
 };
 
 pub(crate) use given::{Given, Kind};
@@ -59,8 +60,8 @@ pub(crate) enum Trouble {
 
 /// A source that is asked, as the suite fills and breaks it. Every case starts one of its own.
 pub(crate) trait PullHarness: Sized {
-    /// Which adapter.
-    const ADAPTER: AdapterKind;
+    /// Which adapter, by its name in the registry.
+    const ADAPTER: &'static str;
 
     /// Starts an empty source.
     async fn start() -> Self;
@@ -103,8 +104,8 @@ pub(crate) trait PullHarness: Sized {
 
 /// A source that sends, as the suite has it send.
 pub(crate) trait PushHarness: Sized {
-    /// Which adapter.
-    const ADAPTER: AdapterKind;
+    /// Which adapter, by its name in the registry.
+    const ADAPTER: &'static str;
 
     /// Sets the partner up.
     async fn start() -> Self;

@@ -135,7 +135,7 @@ pub(crate) async fn pull_conforms<H: PullHarness>() {
         };
         lines.push((words, rows, outcome));
     }
-    page::settle(H::ADAPTER.as_str(), &lines);
+    page::settle(H::ADAPTER, &lines);
 }
 
 async fn run<H: PullHarness>(case: PullCase, heard: &Heard) -> Applies {

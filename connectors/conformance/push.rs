@@ -91,7 +91,7 @@ impl PushCase {
 
 /// Runs the suite against an adapter that is pushed to.
 pub(crate) async fn push_conforms<H: PushHarness>() {
-    push_conforms_as::<H>(H::ADAPTER.as_str()).await;
+    push_conforms_as::<H>(H::ADAPTER).await;
 }
 
 /// The same, for an adapter that is both asked and pushed to: `section` names the report, as `"phone (push)"`.
