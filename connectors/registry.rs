@@ -79,18 +79,12 @@ impl AdapterKind {
 
     fn row(self) -> Row {
         match self {
-            Self::Mailbox => {
-                Row { paths: &["ca_file"], ..row::<mailbox::Settings>("mailbox", mailbox::ABOUT) }
-            }
+            Self::Mailbox => Row { paths: &["ca_file"], ..row::<mailbox::Settings>("mailbox", mailbox::ABOUT) },
             Self::Board => row::<board::Settings>("board", board::ABOUT),
             Self::Inlet => row::<inlet::Settings>("inlet", inlet::ABOUT),
-            Self::Files => {
-                Row { paths: &["folder", "done_folder"], ..row::<files::Settings>("files", files::ABOUT) }
-            }
+            Self::Files => Row { paths: &["folder", "done_folder"], ..row::<files::Settings>("files", files::ABOUT) },
             Self::Portal => row::<portal::Settings>("portal", portal::ABOUT),
-            Self::Process => {
-                Row { paths: &["folder"], ..row::<process::Settings>("process", process::ABOUT) }
-            }
+            Self::Process => Row { paths: &["folder"], ..row::<process::Settings>("process", process::ABOUT) },
             Self::Calls => row::<calls::Settings>("calls", calls::ABOUT),
             Self::Rest => row::<rest::Settings>("rest", rest::ABOUT),
         }

@@ -44,11 +44,15 @@ mod mails_decode;
 #[cfg(test)]
 mod matching;
 #[cfg(test)]
+mod new_adapter;
+#[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod portal;
 #[cfg(test)]
 mod portal_forms;
+#[cfg(test)]
+mod process;
 #[cfg(test)]
 mod pushes;
 #[cfg(test)]
