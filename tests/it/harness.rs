@@ -239,6 +239,11 @@ impl Site {
         Store::open(&StoreOptions::new(self.database.clone())).await.unwrap()
     }
 
+    /// The address of the database.
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
     /// Every row of one column, as numbers.
     pub(crate) async fn numbers(&self, sql: &'static str) -> Vec<i64> {
         sqlx::any::install_default_drivers();

@@ -34,6 +34,8 @@ mod console_connectors;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod desk;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod mailbox;
@@ -57,6 +59,8 @@ mod process;
 mod pushes;
 #[cfg(test)]
 mod reconcile;
+#[cfg(test)]
+mod rows;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
