@@ -19,7 +19,7 @@ use jiesu::{
         StoreError,
         intake::Taken,
         journal::Act,
-        read::{EntryFilter, Place},
+        read::Place, search::EntryFilter,
     },
 };
 use serde::Serialize;

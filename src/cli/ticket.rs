@@ -122,9 +122,7 @@ pub(crate) fn due(ticket: &TicketView, now: Timestamp) -> String {
 
 /// The title of the complaint that opened it, or its beginning.
 pub(crate) fn title(ticket: &TicketView) -> String {
-    let Some(complaint) = ticket.complaints.first() else { return String::new() };
-    let shown = &complaint.shown;
-    shown.subject.clone().unwrap_or_else(|| shown.body.chars().take(60).collect())
+    ticket.complaints.first().map(|complaint| complaint.shown.title()).unwrap_or_default()
 }
 
 fn show(ticket: &TicketView, now: Timestamp) -> String {

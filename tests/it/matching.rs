@@ -5,7 +5,7 @@ use jiesu::{
     store::{
         Dialect, Store,
         merges::Asked,
-        read::{EntryFilter, EntryStory},
+        read::EntryStory, search::EntryFilter,
     },
 };
 use reqwest::StatusCode;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use connectors::{entry::Remark, http::Answered};
 use jiesu::store::{
     Dialect, Store,
-    read::{EntryFilter, Place},
+    read::Place, search::EntryFilter,
 };
 use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};

@@ -8,7 +8,7 @@ use jiesu::{
     store::{
         Dialect, Store,
         journal::Act,
-        read::{EntryFilter, Place},
+        read::Place, search::EntryFilter,
         rules::RuleOrigin,
     },
 };
