@@ -39,7 +39,8 @@ use crate::{
     seal::Keyring,
     store::{
         Store,
-        read::{Accounting, EntryStory, Place}, search::EntryFilter,
+        read::{Accounting, EntryStory, Place},
+        search::EntryFilter,
     },
 };
 

@@ -25,7 +25,8 @@ use crate::{
     store::{
         journal::Act,
         merges::Asked,
-        read::{Accounting, EntryStory, EntrySummary, Place}, search::EntryFilter,
+        read::{Accounting, EntryStory, EntrySummary, Place},
+        search::EntryFilter,
     },
 };
 
@@ -110,7 +111,9 @@ impl Search {
         let mut checks = Checks::default();
         checks.maybe_reason(self.reason.as_deref());
         let found = match (&self.phone, &self.email) {
-            (Some(phone), None) => Ok((Contact::Phone(phone), "is no whole telephone number; a landline needs its area code")),
+            (Some(phone), None) => {
+                Ok((Contact::Phone(phone), "is no whole telephone number; a landline needs its area code"))
+            }
             (None, Some(email)) => Ok((Contact::Email(email), "is no e-mail address")),
             _ => Err(BadField::new("/", "expected either `phone` or `email`")),
         };

@@ -52,7 +52,12 @@ pub struct Ruling {
 
 impl Ruling {
     /// A ruling that leaves everything else to the gateway.
-    pub fn new(actor: impl Into<String>, disposition: Disposition, article: Article, reason: impl Into<String>) -> Self {
+    pub fn new(
+        actor: impl Into<String>,
+        disposition: Disposition,
+        article: Article,
+        reason: impl Into<String>,
+    ) -> Self {
         let (actor, reason) = (actor.into(), reason.into());
         Self { actor, disposition, article, reason, kind: None, advice: None, into: None }
     }

@@ -106,13 +106,21 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn search_entries(&self, filter: &EntryFilter, limit: i64) -> Result<Found, StoreError> {
+        self.search_among(filter, limit, LOOKED_AT).await
+    }
+
+    /// The same, looking at `most` entries where they must be looked at one by one.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn search_among(&self, filter: &EntryFilter, limit: i64, most: i64) -> Result<Found, StoreError> {
         let mut values = Values::default();
         let (source, id) = source(filter, &mut values);
         let Some(bounds) = self.bounds(filter, id, &mut values).await? else { return Ok(Found::default()) };
         let looked = format!("SELECT {id} AS id FROM {source} AND {id} < $1{bounds} ORDER BY {id} DESC LIMIT");
         let within = Values(values.0.clone());
         let conditions = conditions(filter, &mut values);
-        let window = if conditions.is_empty() { limit } else { LOOKED_AT };
+        let window = if conditions.is_empty() { limit } else { most };
         let list = format!("entry.id IN (SELECT id FROM ({looked} {window}) looked){conditions}");
         let before = filter.before.map_or(i64::MAX, |before| before.0);
         let query = values.bind(summary_sql(&list), before, limit);
@@ -167,9 +175,8 @@ fn source(filter: &EntryFilter, values: &mut Values) -> (String, &'static str) {
         return ("complaint WHERE relation <> 'opened'".to_owned(), "entry_id");
     }
     let decided = |disposition| format!("complaint WHERE disposition = '{disposition}' AND ticket_id IS NULL");
-    let elsewhere = |table, other| {
-        format!("NOT EXISTS (SELECT 1 FROM {other} WHERE {other}.entry_id = {table}.entry_id)")
-    };
+    let elsewhere =
+        |table, other| format!("NOT EXISTS (SELECT 1 FROM {other} WHERE {other}.entry_id = {table}.entry_id)");
     match (filter.place, &filter.connector) {
         (Some(Place::Held), _) => (decided("hold"), "entry_id"),
         (Some(Place::Guided), _) => (decided("guide"), "entry_id"),
@@ -196,9 +203,8 @@ fn source(filter: &EntryFilter, values: &mut Values) -> (String, &'static str) {
 fn conditions(filter: &EntryFilter, values: &mut Values) -> String {
     let mut conditions = Vec::new();
     let by_petitioner = filter.petitioner.is_some();
-    let by_connector = !by_petitioner
-        && filter.merged != Some(true)
-        && matches!(filter.place, None | Some(Place::Ticket));
+    let by_connector =
+        !by_petitioner && filter.merged != Some(true) && matches!(filter.place, None | Some(Place::Ticket));
     if let Some(connector) = filter.connector.as_ref().filter(|_| !by_connector) {
         conditions.push(format!("entry.connector = {}", values.place(Value::Text(connector.as_str().to_owned()))));
     }

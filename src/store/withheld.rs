@@ -121,12 +121,11 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn withheld_ruling(&self, entry: EntryId) -> Result<Option<WithheldRuling>, StoreError> {
-        let found =
-            sqlx::query("SELECT entry_id, ruling, actor, at, due_at FROM withheld_ruling WHERE entry_id = $1")
-                .bind(entry.0)
-                .fetch_optional(&self.read)
-                .await
-                .map_err(failed("reading a withheld ruling"))?;
+        let found = sqlx::query("SELECT entry_id, ruling, actor, at, due_at FROM withheld_ruling WHERE entry_id = $1")
+            .bind(entry.0)
+            .fetch_optional(&self.read)
+            .await
+            .map_err(failed("reading a withheld ruling"))?;
         found.as_ref().map(withheld).transpose()
     }
 

@@ -13,7 +13,8 @@ use jiesu::{
     seal::Keyring,
     store::{
         journal::Act,
-        read::{EntryStory, EntrySummary, Place}, search::EntryFilter,
+        read::{EntryStory, EntrySummary, Place},
+        search::EntryFilter,
     },
 };
 use jiff::Timestamp;

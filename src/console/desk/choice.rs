@@ -104,7 +104,8 @@ pub(super) fn ruling(form: &Form, visitor: &Visitor) -> Result<Ruling, Trouble> 
         return Err(Trouble::invalid(lang.t("desk.advice_long")));
     }
     // Only who is turned away, or asked for more, is told where to turn or what is missing.
-    ruling.advice = Some(advice.to_owned()).filter(|text| !text.is_empty() && choice.disposition != Disposition::Accept);
+    ruling.advice =
+        Some(advice.to_owned()).filter(|text| !text.is_empty() && choice.disposition != Disposition::Accept);
     if choice.disposition == Disposition::Accept {
         ruling.kind = Kind::parse(form.text("kind"));
         ruling.into = match form.text("into") {

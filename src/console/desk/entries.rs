@@ -25,7 +25,12 @@ use crate::{
     ids::EntryId,
     issue::hotline_zone,
     number::TicketNumber,
-    store::{StoreError, journal::Act, read::Place, search::{EntryFilter, Found}},
+    store::{
+        StoreError,
+        journal::Act,
+        read::Place,
+        search::{EntryFilter, Found},
+    },
 };
 
 /// Rows of a page.
@@ -91,7 +96,15 @@ impl Asked {
             petitioner: None,
             since: begins(&self.since, 0),
             until: begins(&self.until, 1),
-            words: self.words.chars().take(LONGEST).collect::<String>().split_whitespace().take(WORDS).map(str::to_owned).collect(),
+            words: self
+                .words
+                .chars()
+                .take(LONGEST)
+                .collect::<String>()
+                .split_whitespace()
+                .take(WORDS)
+                .map(str::to_owned)
+                .collect(),
             unruled: false,
             before: self.before.map(EntryId),
         }
@@ -120,7 +133,7 @@ impl Asked {
 fn begins(day: &str, after: i32) -> Option<Timestamp> {
     let day: Date = day.trim().parse().ok()?;
     let day = day.checked_add(jiff::Span::new().days(after)).ok()?;
-    day.to_zoned(hotline_zone()).ok().map(|begin| begin.timestamp())
+    hotline_zone().to_timestamp(day.at(0, 0, 0, 0)).ok()
 }
 
 pub(in crate::console) async fn list(
@@ -160,9 +173,11 @@ async fn named(console: &Console, number: &str) -> Result<Option<String>, Troubl
 /// Looks for the entries of one petitioner. Who it is stands in the form and nowhere else; that it was looked is written down.
 pub(in crate::console) async fn search(
     State(console): State<Arc<Console>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(mut visitor): Extension<Visitor>,
     Extension(form): Extension<Form>,
 ) -> Result<Response, Trouble> {
+    // There is no way back to this answer.
+    visitor.here = "/console/entries".to_owned();
     let text = form.text("contact");
     let reason = form.text("reason").to_owned();
     let given = Some((text.to_owned(), reason.clone()));

@@ -70,12 +70,6 @@ struct EntryPage {
     unsealed: Option<Opened>,
 }
 
-impl EntryPage {
-    fn held(&self) -> bool {
-        self.story.summary.place == Place::Held
-    }
-}
-
 async fn page(
     console: &Console,
     visitor: &Visitor,
@@ -97,10 +91,8 @@ async fn page(
         true => Some(store.audit_of(&id.to_string(), "entry.", TRAIL).await?),
         false => None,
     };
-    let opened_ticket = story
-        .complaint
-        .as_ref()
-        .is_some_and(|complaint| complaint.relation == Some(crate::issue::Relation::Opened));
+    let opened_ticket =
+        story.complaint.as_ref().is_some_and(|complaint| complaint.relation == Some(crate::issue::Relation::Opened));
     html(&EntryPage {
         page: Page::new(visitor, "entries", console.clock.now()),
         // A complaint tells them itself, among its own.
@@ -123,10 +115,7 @@ fn except(story: &EntryStory) -> Option<Disposition> {
     (story.summary.place == Place::Held).then_some(Disposition::Hold)
 }
 
-async fn numbered(
-    console: &Console,
-    related: &[RelatedTicket],
-) -> Result<Vec<(TicketNumber, RelatedTicket)>, Trouble> {
+async fn numbered(console: &Console, related: &[RelatedTicket]) -> Result<Vec<(TicketNumber, RelatedTicket)>, Trouble> {
     let tickets: Vec<TicketId> = related.iter().map(|one| one.ticket).collect();
     let numbers = console.store.ticket_numbers(&tickets).await?;
     let number = |ticket| numbers.iter().find(|(id, _)| *id == ticket).map(|(_, number)| *number);
@@ -144,11 +133,13 @@ pub(in crate::console) async fn show(
 /// Unseals; what comes out is in this one answer.
 pub(in crate::console) async fn unseal(
     State(console): State<Arc<Console>>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(mut visitor): Extension<Visitor>,
     Path(id): Path<i64>,
     Extension(form): Extension<Form>,
 ) -> Result<Response, Trouble> {
     let reason = choice::reason(&form, visitor.lang)?;
+    // There is no way back to this answer.
+    visitor.here = format!("/console/entries/{id}");
     let asked = Asked { actor: &visitor.actor(), reason, now: console.clock.now() };
     let unsealed = desk::unseal(&console.store, &console.keyring, EntryId(id), asked).await;
     let unsealed = unsealed.map_err(|error| match error {

@@ -72,11 +72,7 @@ struct QuarantinePage {
 }
 
 /// The entries of a place that nobody has ruled on, with what was read in them.
-async fn rows(
-    console: &Console,
-    place: Place,
-    before: Option<i64>,
-) -> Result<(Vec<Row>, Option<EntryId>), Trouble> {
+async fn rows(console: &Console, place: Place, before: Option<i64>) -> Result<(Vec<Row>, Option<EntryId>), Trouble> {
     let filter =
         EntryFilter { place: Some(place), unruled: true, before: before.map(EntryId), ..EntryFilter::default() };
     let found = console.store.search_entries(&filter, ROWS).await?;
@@ -104,9 +100,8 @@ pub(in crate::console) async fn held(
     let (rows, next) = rows(&console, Place::Held, asked.before).await?;
     let withheld = console.store.withheld_rulings(ROWS).await?;
     let actor = visitor.actor();
-    let left = |ruled: &WithheldRuling| {
-        Duration::try_from(ruled.due_at.duration_since(now)).map_or(0, |left| left.as_secs())
-    };
+    let left =
+        |ruled: &WithheldRuling| Duration::try_from(ruled.due_at.duration_since(now)).map_or(0, |left| left.as_secs());
     html(&HeldPage {
         page: Page::new(&visitor, "held", now),
         rows,
