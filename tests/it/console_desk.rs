@@ -408,6 +408,9 @@ async fn quarantined_entries_are_read_again_many_at_once() {
     let page = clerk.get(&bench, "/console/quarantine").await;
     assert_eq!(page.text.matches("第 3 列缺失").count(), 2, "{}", page.text);
     let ids: Vec<String> = all(&bench).await.iter().map(|entry| entry.id.to_string()).collect();
+    let path = format!("/console/entries/{}/decide", ids[0]);
+    let page = clerk.post(&bench, &path, &[("choice", "accept 6"), ("reason", "属实")]).await;
+    assert!(page.status == 422 && page.text.contains("无法读取的来件不能裁定"), "{}", page.text);
     let fields = [("id", ids[0].as_str()), ("id", ids[1].as_str()), ("reason", "映射已改正")];
     assert_eq!(clerk.post(&bench, "/console/quarantine", &fields[..2]).await.status, 422);
     assert_eq!(

@@ -65,6 +65,7 @@ struct EntryPage {
     groups: Vec<Group>,
     kinds: [Kind; 4],
     works: bool,
+    quarantined: bool,
     /// Whether it opened its ticket, and so cannot be split off.
     opened_ticket: bool,
     unsealed: Option<Opened>,
@@ -104,6 +105,7 @@ async fn page(
         groups: choice::groups(visitor.lang, except(&story)),
         kinds: Kind::ALL,
         works: visitor.may(WORKERS),
+        quarantined: story.summary.place == Place::Quarantine,
         opened_ticket,
         unsealed,
         story,
@@ -177,6 +179,10 @@ pub(in crate::console) async fn decide(
     Extension(form): Extension<Form>,
 ) -> Result<Response, Trouble> {
     let ruling = choice::ruling(&form, &visitor)?;
+    if console.store.entry(EntryId(id)).await?.summary.place == Place::Quarantine {
+        // Nothing could be issued of what cannot be read: the ruling would come to nothing.
+        return Err(Trouble::invalid(visitor.lang.t("desk.unread")));
+    }
     choice::rule(&console, &[EntryId(id)], &ruling).await?;
     Ok(done(&format!("/console/entries/{id}"), "ruled"))
 }

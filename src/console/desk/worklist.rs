@@ -104,8 +104,12 @@ pub(in crate::console) async fn held(
         |ruled: &WithheldRuling| Duration::try_from(ruled.due_at.duration_since(now)).map_or(0, |left| left.as_secs());
     html(&HeldPage {
         page: Page::new(&visitor, "held", now),
+        total: match (asked.before, next) {
+            // All of them are here; those just ruled on are not.
+            (None, None) => i64::try_from(rows.len()).unwrap_or(i64::MAX),
+            _ => total(&console, Outcome::Held).await?,
+        },
         rows,
-        total: total(&console, Outcome::Held).await?,
         next,
         own: withheld.iter().filter(|ruled| ruled.actor == actor).map(|ruled| ruled.entry).collect(),
         withheld: withheld.into_iter().map(|ruled| (left(&ruled), ruled)).map(|(left, ruled)| (ruled, left)).collect(),
