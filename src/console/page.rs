@@ -171,6 +171,7 @@ impl Page {
     }
 
     /// An article, as it is cited.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
     pub(super) fn article(&self, article: &Article) -> String {
         desk::cited(*article, self.lang)
     }

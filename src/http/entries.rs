@@ -18,10 +18,11 @@ use super::{
     queue::Reason,
 };
 use crate::{
-    assess::{Article, Disposition},
+    assess::{Article, Disposition, Kind},
     desk::{self, Contact, UnsealError},
     ids::EntryId,
     issue::Ruling,
+    number::TicketNumber,
     store::{
         journal::Act,
         merges::Asked,
@@ -195,6 +196,16 @@ pub(super) struct Decision {
     article: Article,
     /// Why; 1 to 1000 characters. Handlers see it: nothing personal belongs in it.
     reason: String,
+    /// Of which kind it is, where accepted; as it is judged without it.
+    #[serde(default)]
+    kind: Option<Kind>,
+    /// The ticket that it belongs to, where accepted.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "261123-000042-8")]
+    into: Option<TicketNumber>,
+    /// What the petitioner is told besides: where to turn, or why; up to 1000 characters.
+    #[serde(default)]
+    advice: Option<String>,
 }
 
 /// Decide about an entry that is in no ticket. 人工裁定
@@ -208,12 +219,23 @@ pub(super) async fn decide(
     State(api): State<Arc<Api>>,
     Extension(Actor(actor)): Extension<Actor>,
     Named(id): Named<EntryId>,
-    Body(Decision { disposition, article, reason }): Body<Decision>,
+    Body(Decision { disposition, article, reason, kind, into, advice }): Body<Decision>,
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let mut checks = Checks::default();
     checks.text("/reason", &reason, MAX_REASON);
+    if let Some(advice) = &advice {
+        checks.text("/advice", advice, MAX_REASON);
+    }
+    for (field, given) in [("/kind", kind.is_some()), ("/into", into.is_some())] {
+        if given && disposition != Disposition::Accept {
+            checks.refuse(field, "has a meaning only where the entry is accepted");
+        }
+    }
     checks.done()?;
-    let ruling = Ruling::new(actor.as_ref(), disposition, article, reason);
+    if let Some(number) = into {
+        api.store.ticket(number).await?;
+    }
+    let ruling = Ruling { kind, into, advice, ..Ruling::new(actor.as_ref(), disposition, article, reason) };
     reissue(&api, id, Some(&ruling), &actor, "entry.decide", Some(&ruling.reason)).await
 }
 

@@ -1,6 +1,8 @@
 //! Which entries: by place, connector, time, petitioner and words. Every search looks at a bounded number of entries,
 //! newest first, and says where it stopped: the next one goes on from there, however many entries there are.
 
+use std::fmt::Write as _;
+
 use connectors::entry::ConnectorName;
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
@@ -145,12 +147,14 @@ impl Store {
         if let Some(since) = filter.since {
             let first = "SELECT id FROM entry WHERE received_at >= $1 ORDER BY received_at LIMIT 1";
             let Some(first) = self.id_at(first, since).await? else { return Ok(None) };
-            bounds.push_str(&format!(" AND {id} >= {}", values.place(Value::Number(first.saturating_sub(SLACK)))));
+            let least = values.place(Value::Number(first.saturating_sub(SLACK)));
+            let _ = write!(bounds, " AND {id} >= {least}");
         }
         if let Some(until) = filter.until {
             let last = "SELECT id FROM entry WHERE received_at < $1 ORDER BY received_at DESC LIMIT 1";
             let Some(last) = self.id_at(last, until).await? else { return Ok(None) };
-            bounds.push_str(&format!(" AND {id} <= {}", values.place(Value::Number(last.saturating_add(SLACK)))));
+            let most = values.place(Value::Number(last.saturating_add(SLACK)));
+            let _ = write!(bounds, " AND {id} <= {most}");
         }
         Ok(Some(bounds))
     }
@@ -234,14 +238,14 @@ fn conditions(filter: &EntryFilter, values: &mut Values) -> String {
         let place = values.place(Value::Text(like(word)));
         conditions.push(format!("LOWER(complaint.shown) LIKE {place} ESCAPE '!'"));
     }
-    conditions.iter().map(|condition| format!(" AND {condition}")).collect()
+    if conditions.is_empty() { String::new() } else { format!(" AND {}", conditions.join(" AND ")) }
 }
 
 /// The pattern that finds a word in the stored text, which is JSON.
 fn like(word: &str) -> String {
     let stored = serde_json::to_string(&word.to_lowercase()).unwrap_or_default();
     let stored = stored.trim_start_matches('"').strip_suffix('"').unwrap_or_default();
-    let literal: String = stored.chars().flat_map(|each| escaped(each)).collect();
+    let literal: String = stored.chars().flat_map(escaped).collect();
     format!("%{literal}%")
 }
 

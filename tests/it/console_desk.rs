@@ -16,9 +16,10 @@ use jiesu::{
     },
 };
 use reqwest::Method;
+use serde_json::json;
 
 use crate::{
-    bench::{Bench, Said, matters},
+    bench::{ADMIN, Bench, Said, matters},
     console::{Guest, account, inside},
 };
 
@@ -342,6 +343,9 @@ async fn a_declined_entry_is_accepted_into_a_ticket_and_a_ruling_on_a_ticket_is_
 
     let page = clerk.post(&bench, &path, &[("choice", "decline 8(1)"), ("reason", "不属实")]).await;
     assert_eq!(page.status, 409, "{}", page.text);
+    let asked = json!({ "disposition": "decline", "article": "8(1)", "reason": "不属实", "kind": "help" });
+    let answer = bench.post(ADMIN, &format!("/v1/entries/{}/decide", declined.id), asked).await;
+    assert_eq!((answer.status, answer.code()), (422, "invalid"), "{}", answer.text);
     // It can be taken out again, and never comes back there.
     let page = clerk.post(&bench, &format!("/console/entries/{}/split", declined.id), &[("reason", "另一小区")]).await;
     assert_eq!(page.status, 303, "{}", page.text);
@@ -371,6 +375,10 @@ async fn tickets_are_merged_parted_and_given_another_kind() {
     assert_eq!((changed.kind, changed.complaints[0].kind), (Kind::Consult, Kind::Consult));
     assert!(changed.complete_due < before.complete_due && changed.version > before.version, "{changed:?}");
     assert_eq!(bench.lease("handling", 10, 60).await.len(), 1, "the handling system is told");
+    let asked = json!({ "kind": "complain", "reason": "确为投诉" });
+    let answer = bench.post(ADMIN, &format!("/v1/tickets/{kept}/kind"), asked).await;
+    assert_eq!((answer.status, &answer.body["kind"]), (200, &json!("complain")), "{}", answer.text);
+    assert_eq!(bench.store.ticket(kept).await.unwrap().complete_due, before.complete_due);
 
     let merged =
         clerk.post(&bench, &format!("{at}/merge"), &[("merged", &other.to_string()), ("reason", "同一停水")]).await;

@@ -143,10 +143,10 @@ pub(in crate::console) async fn list(
 ) -> Result<Response, Trouble> {
     let mut wrong = None;
     if !asked.number.trim().is_empty() {
-        match named(&console, asked.number.trim()).await? {
-            Some(path) => return Ok(Redirect::to(&path).into_response()),
-            None => wrong = Some("entries.no_number"),
+        if let Some(path) = named(&console, asked.number.trim()).await? {
+            return Ok(Redirect::to(&path).into_response());
         }
+        wrong = Some("entries.no_number");
     }
     let found = match wrong {
         None => console.store.search_entries(&asked.filter(), ROWS).await?,

@@ -88,10 +88,7 @@ async fn page(
         None => Vec::new(),
     };
     let may_see = visitor.may(WORKERS) || visitor.may(AUDITORS);
-    let trail = match may_see {
-        true => Some(store.audit_of(&id.to_string(), "entry.", TRAIL).await?),
-        false => None,
-    };
+    let trail = if may_see { Some(store.audit_of(&id.to_string(), "entry.", TRAIL).await?) } else { None };
     let opened_ticket =
         story.complaint.as_ref().is_some_and(|complaint| complaint.relation == Some(crate::issue::Relation::Opened));
     html(&EntryPage {

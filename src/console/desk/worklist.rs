@@ -143,10 +143,7 @@ pub(in crate::console) async fn undo(
         ([entry], true) => format!("/console/entries/{entry}"),
         _ => "/console/held".to_owned(),
     };
-    Ok(match undone.is_empty() {
-        true => done(&path, "undo_late"),
-        false => done(&path, "undone"),
-    })
+    Ok(if undone.is_empty() { done(&path, "undo_late") } else { done(&path, "undone") })
 }
 
 pub(in crate::console) async fn quarantine(
