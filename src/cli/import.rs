@@ -16,12 +16,7 @@ use jiesu::{
     gateway::Parts,
     ids::EntryId,
     intake::pages,
-    store::{
-        StoreError,
-        intake::Taken,
-        journal::Act,
-        read::{EntryFilter, Place},
-    },
+    store::{StoreError, intake::Taken, journal::Act, read::Place, search::EntryFilter},
 };
 use serde::Serialize;
 

@@ -13,6 +13,7 @@
 //! | `session` | logging in and out, one-time links, the own password |
 //! | `overview`, `trend` | what came in and where it is, with pictures |
 //! | `connectors` | their states, switches, trials, cursors, definitions |
+//! | `desk` | entries, decisions, the lists of work, tickets |
 //! | `queue`, `notices`, `alarms` | what waits to be taken over, what was told, what is wrong |
 //! | `audit`, `accounts`, `tokens` | the pages of the office's own housekeeping |
 
@@ -23,6 +24,7 @@ mod assets;
 mod attempts;
 mod audit;
 mod connectors;
+mod desk;
 mod notices;
 mod overview;
 mod page;

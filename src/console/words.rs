@@ -1,4 +1,5 @@
-//! Everything that the console says, in Chinese and in English, from one catalogue: `words.toml`. A test holds that every key
+//! Everything that the console says, in Chinese and in English, from one catalogue: `words.toml` and the files of `words/`, one
+//! for each group of pages. A test holds that every key
 //! that is used exists, that every key is used, and that each has both languages.
 
 use std::{collections::HashMap, sync::LazyLock};
@@ -12,8 +13,12 @@ struct Entry {
     en: String,
 }
 
-static CATALOGUE: LazyLock<HashMap<String, Entry>> =
-    LazyLock::new(|| toml::from_str(include_str!("words.toml")).unwrap_or_default());
+/// The catalogue's files.
+const FILES: &[&str] = &[include_str!("words.toml"), include_str!("words/desk.toml")];
+
+static CATALOGUE: LazyLock<HashMap<String, Entry>> = LazyLock::new(|| {
+    FILES.iter().flat_map(|file| toml::from_str::<HashMap<String, Entry>>(file).unwrap_or_default()).collect()
+});
 
 /// A language of the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -111,8 +116,10 @@ mod tests {
 
     #[test]
     fn every_key_is_there_in_both_languages_and_used() {
-        let keys: BTreeSet<String> = toml::from_str::<HashMap<String, Entry>>(include_str!("words.toml"))
-            .expect("the catalogue")
+        let files = FILES.iter().map(|file| toml::from_str::<HashMap<String, Entry>>(file).expect("the catalogue"));
+        let all: Vec<(String, Entry)> = files.flatten().collect();
+        let many = all.len();
+        let keys: BTreeSet<String> = all
             .into_iter()
             .map(|(key, entry)| {
                 assert!(!entry.zh.trim().is_empty() && !entry.en.trim().is_empty(), "{key}");
@@ -124,6 +131,7 @@ mod tests {
                 key
             })
             .collect();
+        assert_eq!(keys.len(), many, "a key stands in two files");
         let mut text = String::new();
         sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/console"), &mut text);
         let named = Regex::new(r#""([a-z_]+(?:\.[a-z_0-9]+)+)""#).unwrap();

@@ -32,6 +32,10 @@ mod console_browser;
 #[cfg(test)]
 mod console_connectors;
 #[cfg(test)]
+mod console_desk;
+#[cfg(test)]
+mod console_desk_browser;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod desk;
