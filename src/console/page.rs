@@ -37,6 +37,7 @@ const NAVIGATION: &[Place] = &[
     place("alarms", "/console/alarms", VIEWERS),
     place("connectors", "/console/connectors", VIEWERS),
     place("queue", "/console/queue", VIEWERS),
+    place("rules", "/console/rules", VIEWERS),
     place("notices", "/console/notices", VIEWERS),
     place("audit", "/console/audit", AUDITORS),
     place("accounts", "/console/accounts", MANAGERS),
@@ -86,6 +87,18 @@ impl Page {
     /// The words of a key with one value in its place.
     pub(super) fn t1(&self, key: &str, name: &str, value: impl std::fmt::Display) -> String {
         self.lang.tf(key, &[(name, &value)])
+    }
+
+    /// The words of a key with two values in their places.
+    pub(super) fn t2(
+        &self,
+        key: &str,
+        name: &str,
+        value: impl std::fmt::Display,
+        other: &str,
+        second: impl std::fmt::Display,
+    ) -> String {
+        self.lang.tf(key, &[(name, &value), (other, &second)])
     }
 
     pub(super) fn of(&self, family: &str, member: &str) -> &'static str {

@@ -12,7 +12,7 @@ use axum::{
 use super::{
     Console, accounts, alarms, assets, audit,
     connectors::{self, define, reading},
-    notices, overview, page, queue, session, tokens,
+    notices, overview, page, queue, rules, session, tokens,
 };
 use crate::{
     http::{Access, RouteInfo},
@@ -86,6 +86,15 @@ pub(super) fn table() -> Vec<Row> {
         act(MANAGE, "/console/connectors/{name}/edit", define::edit),
         read(VIEW, "/console/queue", queue::show),
         act(MANAGE, "/console/queue/{id}/requeue", queue::requeue),
+        read(VIEW, "/console/rules", rules::list),
+        act(VIEW, "/console/rules/assess", rules::assess),
+        read(MANAGE, "/console/rules/edit", rules::edit::page),
+        act(MANAGE, "/console/rules/check", rules::edit::check),
+        act(MANAGE, "/console/rules/try", rules::edit::assess),
+        act(MANAGE, "/console/rules/backtest", rules::edit::backtest),
+        act(MANAGE, "/console/rules/publish", rules::edit::publish),
+        read(VIEW, "/console/rules/{version}", rules::show),
+        act(MANAGE, "/console/rules/{version}/activate", rules::activate),
         read(VIEW, "/console/notices", notices::list),
         read(VIEW, "/console/notices/texts", notices::texts),
         read(AUDIT, "/console/audit", audit::show),

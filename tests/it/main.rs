@@ -32,6 +32,8 @@ mod console_browser;
 #[cfg(test)]
 mod console_connectors;
 #[cfg(test)]
+mod console_rules;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod harness;
