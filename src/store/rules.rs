@@ -164,10 +164,8 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .map_err(failed("putting rules in force"))?;
-        let found = sqlx::query(STATE)
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(failed("reading how far the rules are"))?;
+        let found =
+            sqlx::query(STATE).fetch_one(&mut *transaction).await.map_err(failed("reading how far the rules are"))?;
         if rules_state(&found)? != seen {
             return Err(StoreError::Conflict("the rules were changed meanwhile".to_owned()));
         }
@@ -238,12 +236,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::Missing`] where there is none; otherwise where the database fails.
     pub async fn rule_text(&self, version: &str) -> Result<(RuleVersion, String), StoreError> {
-        let found =
-            sqlx::query("SELECT id, version, origin, actor, note, published_at, text FROM rule_version WHERE version = $1")
-                .bind(version.to_owned())
-                .fetch_optional(&self.read)
-                .await
-                .map_err(failed("reading rules"))?;
+        let found = sqlx::query(
+            "SELECT id, version, origin, actor, note, published_at, text FROM rule_version WHERE version = $1",
+        )
+        .bind(version.to_owned())
+        .fetch_optional(&self.read)
+        .await
+        .map_err(failed("reading rules"))?;
         let Some(found) = found else {
             return Err(StoreError::Missing { what: "version of the rules", name: version.to_owned() });
         };

@@ -18,7 +18,9 @@ use crate::{
 /// The shipped rules with one rule more: whatever names a word is held.
 pub(crate) fn stricter(word: &str) -> String {
     let shipped = RuleSet::shipped_text();
-    format!("{shipped}\n[[rule]]\nid = \"test.word\"\narticle = \"8(2)\"\noutcome = \"hold\"\nadvice = \"请补充。\"\nhints = [\"{word}\"]\n")
+    format!(
+        "{shipped}\n[[rule]]\nid = \"test.word\"\narticle = \"8(2)\"\noutcome = \"hold\"\nadvice = \"请补充。\"\nhints = [\"{word}\"]\n"
+    )
 }
 
 /// What the page says the rules were when it was opened.
@@ -79,11 +81,14 @@ async fn rules_are_edited_checked_tried_and_published() {
     assert!(page.status == 422 && page.text.contains("与现行版本完全相同"), "{}", page.status);
 
     // Every mistake is told, with its place, and the text is kept.
-    let wrong = stricter("紫金花路").replace("hints = [\"紫金花路\"]", "hints = [\"{cuort}紫\", \"紫\"]\nasks = [\"@no.such\"]");
+    let wrong = stricter("紫金花路")
+        .replace("hints = [\"紫金花路\"]", "hints = [\"{cuort}紫\", \"紫\"]\nasks = [\"@no.such\"]");
     let page = chef.post(&bench, "/console/rules/check", &[("state", &seen), ("text", &wrong)]).await;
     assert_eq!(page.status, 422);
     let line = 1 + wrong.lines().position(|line| line.contains("cuort")).unwrap();
-    for expected in [format!("第 {line} 行第 10 字"), format!("第 {line} 行第 21 字"), format!("第 {} 行第 9 字", line + 1)] {
+    for expected in
+        [format!("第 {line} 行第 10 字"), format!("第 {line} 行第 22 字"), format!("第 {} 行第 9 字", line + 1)]
+    {
         assert!(page.text.contains(&expected), "{expected}");
     }
     assert!(page.text.contains("`court`") && typed(&page) == wrong.replace('\n', "\r\n"));
@@ -179,7 +184,8 @@ async fn who_may_not_edit_the_rules_may_read_them() {
     let mut li = inside(&bench, "li").await;
     let list = li.get(&bench, "/console/rules").await;
     assert!(list.status == 200 && !list.text.contains("/console/rules/edit") && !list.text.contains("/activate"));
-    let page = li.post(&bench, "/console/rules/assess", &[("sample", "<script>alert(1)</script>路灯坏了，请修理")]).await;
+    let page =
+        li.post(&bench, "/console/rules/assess", &[("sample", "<script>alert(1)</script>路灯坏了，请修理")]).await;
     assert!(page.status == 200 && page.text.contains("依据"), "{}", page.text);
     assert!(!page.text.contains("<script>alert"), "{}", page.text);
     assert_eq!(li.post(&bench, "/console/rules/publish", &[("text", "x")]).await.status, 403);

@@ -7,8 +7,8 @@ use connectors::entry::digest_hex;
 use toml::Spanned;
 
 use super::{
-    Element, Kinds, MISTAKES, PATTERN_LIMIT, Phrase, Places, RULE_LIMIT, Role, Rule, RuleSet, RulesError, SUBJECT_LIMIT,
-    SourceFile, Subject, Thin, UNIT_LIMIT, Unit, Use,
+    Element, Kinds, MISTAKES, PATTERN_LIMIT, Phrase, Places, RULE_LIMIT, Role, Rule, RuleSet, RulesError,
+    SUBJECT_LIMIT, SourceFile, Subject, Thin, UNIT_LIMIT, Unit, Use,
     file::{self, File, KindFile, PlacesFile, RuleFile, SubjectsFile, Text, ThinFile, UnitsFile},
     mistakes::in_order,
 };
@@ -188,7 +188,8 @@ impl<'a> Builder<'a> {
                     self.add(&clause.phrases, Role::Clause(number));
                 }
                 Ok(_) => {
-                    let problem = "受理的依据是 6(1) 至 6(4) 之一 / a clause of acceptance is one of 6(1) to 6(4)".to_owned();
+                    let problem =
+                        "受理的依据是 6(1) 至 6(4) 之一 / a clause of acceptance is one of 6(1) to 6(4)".to_owned();
                     self.note(self.error(&clause.article, problem));
                 }
                 Err(mistake) => self.note(mistake),
@@ -258,14 +259,26 @@ impl<'a> Builder<'a> {
             let levels =
                 levels.filter(|(first, second)| !first.is_empty() && !second.is_empty() && !second.contains('/'));
             let Some((first, second)) = levels else {
-                self.note(self.error(&subject.name, format!("主题 {name:?} 应为两级，如 城乡建设/供热 / subject {name:?}: two levels, as 城乡建设/供热")));
+                self.note(self.error(
+                    &subject.name,
+                    format!(
+                        "主题 {name:?} 应为两级，如 城乡建设/供热 / subject {name:?}: two levels, as 城乡建设/供热"
+                    ),
+                ));
                 continue;
             };
             if !names.insert(name.as_str()) {
-                self.note(self.error(&subject.name, format!("有两个主题都叫 {name:?} / two subjects are named {name:?}")));
+                self.note(
+                    self.error(&subject.name, format!("有两个主题都叫 {name:?} / two subjects are named {name:?}")),
+                );
             }
             if subjects.len() == SUBJECT_LIMIT {
-                self.note(self.error(&subject.name, format!("主题超过 {SUBJECT_LIMIT} 个 / more than {SUBJECT_LIMIT} subjects")));
+                self.note(
+                    self.error(
+                        &subject.name,
+                        format!("主题超过 {SUBJECT_LIMIT} 个 / more than {SUBJECT_LIMIT} subjects"),
+                    ),
+                );
                 break;
             }
             let number = u16::try_from(subjects.len()).unwrap_or(u16::MAX);
@@ -288,7 +301,10 @@ impl<'a> Builder<'a> {
             for duty in &unit.duties {
                 let name = duty.get_ref().as_str();
                 if !names.iter().any(|known| known == name) && !subjects.iter().any(|subject| subject.first == name) {
-                    let mut error = self.error(duty, format!("{0}：没有主题 {name:?} / {0}: there is no subject {name:?}", unit.name.get_ref()));
+                    let mut error = self.error(
+                        duty,
+                        format!("{0}：没有主题 {name:?} / {0}: there is no subject {name:?}", unit.name.get_ref()),
+                    );
                     error.suggestion = file::nearest(name, names.iter().map(String::as_str));
                     self.note(error);
                 }
@@ -320,8 +336,10 @@ impl<'a> Builder<'a> {
         let well_formed = (1..=60).contains(&id.len())
             && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_'));
         if !well_formed {
-            let problem = format!("规则编号 {id:?} 只能用 1 至 60 个小写字母、数字、点和下划线 / rule id {id:?}: 1 to 60 lower-case letters, digits, dots and \
-                 underscores");
+            let problem = format!(
+                "规则编号 {id:?} 只能用 1 至 60 个小写字母、数字、点和下划线 / rule id {id:?}: 1 to 60 lower-case letters, digits, dots and \
+                 underscores"
+            );
             self.note(self.error(&file.id, problem));
         }
         if !ids.insert(id) {
@@ -332,13 +350,16 @@ impl<'a> Builder<'a> {
         let article = self.tell(article);
         let turns_away = matches!(outcome, Disposition::Guide | Disposition::Decline);
         if turns_away && file.advice.as_deref().is_none_or(|advice| advice.trim().is_empty()) {
-            let problem =
-                format!("规则 {id:?} 不受理诉求却没有 `advice`：第十三条第三项要求告知其他渠道 / rule {id:?} turns petitioners away and gives no \
-                 `advice`: Article 13(3) asks for another way");
+            let problem = format!(
+                "规则 {id:?} 不受理诉求却没有 `advice`：第十三条第三项要求告知其他渠道 / rule {id:?} turns petitioners away and gives no \
+                 `advice`: Article 13(3) asks for another way"
+            );
             self.note(self.error(&file.id, problem));
         }
         if file.asks.is_empty() && file.hints.is_empty() && file.place.is_none() {
-            let problem = format!("规则 {id:?} 永远不会成立：请写 `asks`、`hints` 或 `place` / rule {id:?} can never apply: give `asks`, `hints` or `place`");
+            let problem = format!(
+                "规则 {id:?} 永远不会成立：请写 `asks`、`hints` 或 `place` / rule {id:?} can never apply: give `asks`, `hints` or `place`"
+            );
             self.note(self.error(&file.id, problem));
         }
         let number = u16::try_from(index).unwrap_or(u16::MAX);
@@ -374,9 +395,15 @@ impl<'a> Builder<'a> {
         if fits {
             return Ok(article);
         }
-        let problem = format!("规则 {0:?}：第 {article} 条（款）不能作为这种结论的依据 / rule {0:?}: article {article} is no ground for this outcome", file.id.get_ref());
+        let problem = format!(
+            "规则 {0:?}：第 {article} 条（款）不能作为这种结论的依据 / rule {0:?}: article {article} is no ground for this outcome",
+            file.id.get_ref()
+        );
         let mut error = self.error(&file.article, problem);
-        error.suggestion = Some("受理依 6(n)，引导依 7(n)，不予受理依 8(n) / accept rests on 6(n), guide on 7(n), decline on 8(n)".to_owned());
+        error.suggestion = Some(
+            "受理依 6(n)，引导依 7(n)，不予受理依 8(n) / accept rests on 6(n), guide on 7(n), decline on 8(n)"
+                .to_owned(),
+        );
         Err(error)
     }
 
@@ -385,7 +412,12 @@ impl<'a> Builder<'a> {
         let mut bits = 0;
         for (number, need) in needs.iter().enumerate() {
             if number == NEEDS {
-                self.note(self.error(need, format!("一条规则至多要求 {NEEDS} 项特征 / a rule needs at most {NEEDS} features")));
+                self.note(
+                    self.error(
+                        need,
+                        format!("一条规则至多要求 {NEEDS} 项特征 / a rule needs at most {NEEDS} features"),
+                    ),
+                );
                 break;
             }
             let number = u8::try_from(number).unwrap_or(u8::MAX);
@@ -431,7 +463,9 @@ impl<'a> Builder<'a> {
         let written = phrase.get_ref();
         let pieces: Vec<&str> = written.split(GAP).collect();
         if pieces.len() > PIECES {
-            return Err(self.error(phrase, format!("{written:?} 超过 {PIECES} 段 / {written:?} has more than {PIECES} pieces")));
+            return Err(
+                self.error(phrase, format!("{written:?} 超过 {PIECES} 段 / {written:?} has more than {PIECES} pieces"))
+            );
         }
         let number = u32::try_from(self.phrases.len()).unwrap_or(u32::MAX);
         for (position, piece) in pieces.iter().enumerate() {
@@ -439,12 +473,22 @@ impl<'a> Builder<'a> {
                 let word = normal(&word);
                 // One character alone is part of too many words; beside other pieces it may stand.
                 if word.is_empty() || (pieces.len() == 1 && word.chars().count() < 2) {
-                    return Err(self.error(phrase, format!("{written:?} 太短，单独说明不了什么 / {written:?} is too short to mean anything by itself")));
+                    return Err(self.error(
+                        phrase,
+                        format!(
+                            "{written:?} 太短，单独说明不了什么 / {written:?} is too short to mean anything by itself"
+                        ),
+                    ));
                 }
                 let piece = u8::try_from(position).unwrap_or(u8::MAX);
                 self.patterns.add(word, Use { phrase: number, piece });
                 if self.patterns.list.len() > PATTERN_LIMIT {
-                    return Err(self.error(phrase, format!("词语展开后超过 {PATTERN_LIMIT} 个 / the phrases come to more than {PATTERN_LIMIT} words")));
+                    return Err(self.error(
+                        phrase,
+                        format!(
+                            "词语展开后超过 {PATTERN_LIMIT} 个 / the phrases come to more than {PATTERN_LIMIT} words"
+                        ),
+                    ));
                 }
             }
         }
@@ -462,16 +506,21 @@ impl<'a> Builder<'a> {
         while let Some(open) = rest.find('{') {
             let (before, after) = rest.split_at(open);
             let Some(close) = after.find('}') else {
-                return Err(self.error(phrase, format!("{0:?} 有 `{{` 而没有 `}}` / {0:?}: `{{` without `}}`", phrase.get_ref())));
+                return Err(self
+                    .error(phrase, format!("{0:?} 有 `{{` 而没有 `}}` / {0:?}: `{{` without `}}`", phrase.get_ref())));
             };
             let name = &after[1..close];
             let Some(list) = self.words.get(name) else {
-                let mut error = self.error(phrase, format!("{0:?}：没有词表 `{name}` / {0:?}: there is no word list `{name}`", phrase.get_ref()));
+                let mut error = self.error(
+                    phrase,
+                    format!("{0:?}：没有词表 `{name}` / {0:?}: there is no word list `{name}`", phrase.get_ref()),
+                );
                 error.suggestion = file::nearest(name, self.words.keys().map(String::as_str));
                 return Err(error);
             };
             if built.len() * list.len() > PATTERN_LIMIT {
-                return Err(self.error(phrase, format!("{0:?} 展开后词语太多 / {0:?} comes to too many words", phrase.get_ref())));
+                return Err(self
+                    .error(phrase, format!("{0:?} 展开后词语太多 / {0:?} comes to too many words", phrase.get_ref())));
             }
             built = built
                 .iter()

@@ -221,7 +221,8 @@ fn bounded(text: &str) -> Result<(), RulesError> {
     if text.len() <= FILE_LIMIT {
         return Ok(());
     }
-    let problem = format!("文件有 {0} 字节，上限 {FILE_LIMIT} / the file has {0} bytes, more than {FILE_LIMIT}", text.len());
+    let problem =
+        format!("文件有 {0} 字节，上限 {FILE_LIMIT} / the file has {0} bytes, more than {FILE_LIMIT}", text.len());
     Err(told(text, 0, problem, None))
 }
 

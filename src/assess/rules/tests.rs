@@ -81,7 +81,8 @@ fn every_mistake_is_told_at_once_with_its_column() {
         rule("x.a", "hinst = [\"某某\"]\nlongest = \"x\""),
         rule("x.b", "channels = [\"fax\"]\nasks = [\"某某\"]")
     );
-    let mistakes = told(&text.replacen("outcome = \"decline\"\nadvice = \"去\"\nchannels", "outcome = \"refuse\"\nchannels", 1));
+    let mistakes =
+        told(&text.replacen("outcome = \"decline\"\nadvice = \"去\"\nchannels", "outcome = \"refuse\"\nchannels", 1));
     let problems: Vec<_> = mistakes.iter().map(|mistake| mistake.problem.as_str()).collect();
     for expected in ["unknown field `hinst`", "invalid type", "unknown variant `refuse`", "unknown variant `fax`"] {
         assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}: {problems:?}");

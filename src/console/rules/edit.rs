@@ -244,10 +244,7 @@ pub(in crate::console) async fn backtest(
         BacktestError::Store(error) => error.into(),
         BacktestError::Thread => Trouble::new(StatusCode::SERVICE_UNAVAILABLE, "timeout"),
     })?;
-    html_with(
-        StatusCode::OK,
-        &EditPage { tried: Some(tried(&found, visitor.lang)), ..draft.page(&console, &visitor) },
-    )
+    html_with(StatusCode::OK, &EditPage { tried: Some(tried(&found, visitor.lang)), ..draft.page(&console, &visitor) })
 }
 
 fn tried(found: &backtest::Backtest, lang: Lang) -> Tried {

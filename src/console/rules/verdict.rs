@@ -66,7 +66,11 @@ fn told(verdict: &Verdict, lang: Lang) -> Told {
     Told {
         class: class(verdict.disposition.as_str()),
         outcome: lang.of("disposition", verdict.disposition.as_str()),
-        facts: facts.into_iter().filter(|(_, words)| !words.is_empty()).map(|(key, words)| (lang.t(key), words)).collect(),
+        facts: facts
+            .into_iter()
+            .filter(|(_, words)| !words.is_empty())
+            .map(|(key, words)| (lang.t(key), words))
+            .collect(),
     }
 }
 
