@@ -37,6 +37,7 @@ const NAVIGATION: &[Place] = &[
     place("alarms", "/console/alarms", VIEWERS),
     place("connectors", "/console/connectors", VIEWERS),
     place("queue", "/console/queue", VIEWERS),
+    place("hotspots", "/console/hotspots", VIEWERS),
     place("rules", "/console/rules", VIEWERS),
     place("notices", "/console/notices", VIEWERS),
     place("audit", "/console/audit", AUDITORS),
@@ -169,6 +170,12 @@ impl Page {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
     pub(super) fn minutes(&self, minutes: &u32) -> String {
         self.lang.span(std::time::Duration::from_mins((*minutes).into()))
+    }
+
+    /// A number of hours in its largest unit.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
+    pub(super) fn hours(&self, hours: &u32) -> String {
+        self.lang.span(std::time::Duration::from_hours((*hours).into()))
     }
 
     /// Whether forms that only an admin may send are shown.

@@ -11,8 +11,8 @@ use axum::{
 
 use super::{
     Console, accounts, alarms, assets, audit,
-    connectors::{self, define, reading},
-    notices, overview, page, queue, rules, session, tokens,
+    connectors::{self, compare, define, reading},
+    hotspots, notices, overview, page, queue, rules, session, tokens,
 };
 use crate::{
     http::{Access, RouteInfo},
@@ -80,12 +80,14 @@ pub(super) fn table() -> Vec<Row> {
         act(MANAGE, "/console/connectors/{name}/run", connectors::run),
         act(MANAGE, "/console/connectors/{name}/pause", connectors::pause),
         act(MANAGE, "/console/connectors/{name}/test", reading::test),
+        act(MANAGE, "/console/connectors/{name}/compare", compare::ask),
         act(MANAGE, "/console/connectors/{name}/preview", reading::preview),
         act(MANAGE, "/console/connectors/{name}/rewind", connectors::rewind),
         read(MANAGE, "/console/connectors/{name}/edit", define::edit_page),
         act(MANAGE, "/console/connectors/{name}/edit", define::edit),
         read(VIEW, "/console/queue", queue::show),
         act(MANAGE, "/console/queue/{id}/requeue", queue::requeue),
+        read(VIEW, "/console/hotspots", hotspots::list),
         read(VIEW, "/console/rules", rules::list),
         act(VIEW, "/console/rules/assess", rules::assess),
         read(MANAGE, "/console/rules/edit", rules::edit::page),

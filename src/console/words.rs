@@ -13,7 +13,12 @@ struct Entry {
 }
 
 /// The files of the catalogue.
-const FILES: [&str; 2] = [include_str!("words.toml"), include_str!("words/rules.toml")];
+const FILES: &[&str] = &[
+    include_str!("words.toml"),
+    include_str!("words/compare.toml"),
+    include_str!("words/hotspots.toml"),
+    include_str!("words/rules.toml"),
+];
 
 static CATALOGUE: LazyLock<HashMap<String, Entry>> = LazyLock::new(|| {
     let read = |file: &&str| toml::from_str::<HashMap<String, Entry>>(file).unwrap_or_default();

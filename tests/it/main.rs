@@ -34,6 +34,8 @@ mod console_connectors;
 #[cfg(test)]
 mod console_rules;
 #[cfg(test)]
+mod console_watch;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod harness;
