@@ -30,9 +30,13 @@ mod console;
 #[cfg(test)]
 mod console_browser;
 #[cfg(test)]
+mod console_browser_rules;
+#[cfg(test)]
 mod console_connectors;
 #[cfg(test)]
 mod console_rules;
+#[cfg(test)]
+mod console_tls;
 #[cfg(test)]
 mod console_watch;
 #[cfg(test)]
