@@ -28,7 +28,7 @@ async fn what_many_people_report_is_a_hot_spot() {
         .map(|number| Said { phone: format!("1390000{number:04}"), ..Said::new(format!("water-{number}"), text) })
         .collect();
     bench.issue(&said[..1]).await;
-    bench.advance(3600);
+    bench.advance(600);
     bench.issue(&said[1..]).await;
     let page = li.get(&bench, "/console/hotspots").await;
     let spots = bench.store.hot_spots(jiff::Timestamp::MIN, jiff::Timestamp::MIN, 3, 10).await.unwrap();
