@@ -66,12 +66,16 @@ impl Beside {
     }
 
     fn build(&self, rules: Option<&str>) -> Result<RuleSet, RulesError> {
-        RuleSet::build(Sources {
+        RuleSet::build(self.with(rules))
+    }
+
+    fn with<'t>(&'t self, rules: Option<&'t str>) -> Sources<'t> {
+        Sources {
             rules,
             places: self.places.as_deref(),
             subjects: self.subjects.as_deref(),
             units: self.units.as_deref(),
-        })
+        }
     }
 }
 
@@ -117,6 +121,11 @@ impl Rulebook {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The file that the configuration names, whose changes are put in force by themselves.
+    pub fn file(&self) -> Option<&Path> {
+        self.settings.rules.as_deref()
+    }
+
     /// What is wrong with the newest rules, where they are not in force because of it.
     pub fn trouble(&self) -> Option<String> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
@@ -128,6 +137,14 @@ impl Rulebook {
     /// [`RulesError`] with the line of the mistake.
     pub fn build(&self, text: &str) -> Result<RuleSet, RulesError> {
         self.beside.build(Some(text))
+    }
+
+    /// Makes rules of a text as [`Rulebook::build`] does, or tells every mistake in it.
+    ///
+    /// # Errors
+    /// The mistakes, in the order of the file.
+    pub fn check(&self, text: &str) -> Result<RuleSet, Vec<RulesError>> {
+        RuleSet::check(self.beside.with(Some(text)))
     }
 
     /// The rules of a published version.

@@ -13,7 +13,7 @@ pub mod text;
 mod verdict;
 
 pub use assessor::{Assessor, HAPPENING_NOW, remark};
-pub use rules::{FILE_LIMIT, PATTERN_LIMIT, RULE_LIMIT, RuleSet, RulesError, SourceFile, Sources};
+pub use rules::{FILE_LIMIT, MISTAKES, PATTERN_LIMIT, RULE_LIMIT, RuleSet, RulesError, SourceFile, Sources};
 pub use verdict::{Article, Disposition, Grounds, Kind, MatchKeys, ShownComplaint, Suggestion, Urgency, Verdict};
 
 #[cfg(test)]

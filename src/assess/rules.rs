@@ -6,6 +6,7 @@
 
 mod compile;
 mod file;
+mod mistakes;
 
 use std::collections::HashMap;
 
@@ -32,6 +33,9 @@ pub const RULE_LIMIT: usize = 500;
 
 /// Most words that all phrases together may come to once their word lists are put in.
 pub const PATTERN_LIMIT: usize = 50_000;
+
+/// Most mistakes of a file that are told at once.
+pub const MISTAKES: usize = 100;
 
 /// Most subjects in a taxonomy.
 pub(super) const SUBJECT_LIMIT: usize = 500;
@@ -66,7 +70,8 @@ pub enum SourceFile {
 }
 
 impl SourceFile {
-    fn name(self) -> &'static str {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Rules => "rule file",
             Self::Places => "gazetteer",
@@ -78,12 +83,14 @@ impl SourceFile {
 
 /// What is wrong with a rule file, where, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}, line {line}: {problem}{}", file.name(), suggestion.as_deref().map(|text| format!("; {text}")).unwrap_or_default())]
+#[error("{}, line {line}, column {column}: {problem}{}", file.name(), suggestion.as_deref().map(|text| format!("; {text}")).unwrap_or_default())]
 pub struct RulesError {
     /// Which file.
     pub file: SourceFile,
     /// Line in the file, from 1.
     pub line: usize,
+    /// Character in the line, from 1.
+    pub column: usize,
     /// What is wrong.
     pub problem: String,
     /// What was probably meant.
@@ -260,20 +267,28 @@ impl RuleSet {
     /// [`RulesError`] names the file, the line, what is wrong there and, where a known word is near, what was probably
     /// meant.
     pub fn build(sources: Sources<'_>) -> Result<Self, RulesError> {
+        Self::check(sources).map_err(|mut mistakes| mistakes.swap_remove(0))
+    }
+
+    /// Makes a rule set of its texts, or tells every mistake in them.
+    ///
+    /// # Errors
+    /// The mistakes in the order of the files, at least one and at most [`MISTAKES`]. Where a file cannot be read at all,
+    /// those for which it cannot; what its words mean is looked at once it can.
+    pub fn check(sources: Sources<'_>) -> Result<Self, Vec<RulesError>> {
+        let one = |file| move |error: RulesError| vec![error.within(file)];
         let rules = sources.rules.unwrap_or(SHIPPED);
         let subjects = sources.subjects.unwrap_or(SUBJECTS);
         let units = sources.units.unwrap_or(UNITS);
         let places = match sources.places {
-            Some(places) => {
-                Some((file::read_places(places).map_err(|error| error.within(SourceFile::Places))?, places))
-            }
+            Some(places) => Some((file::read_places(places).map_err(one(SourceFile::Places))?, places)),
             None => None,
         };
         compile::compile(&compile::Files {
             rules: (&file::read(rules)?, rules),
             places: places.as_ref().map(|(file, text)| (file, *text)),
-            subjects: (&file::read_subjects(subjects).map_err(|error| error.within(SourceFile::Subjects))?, subjects),
-            units: (&file::read_units(units).map_err(|error| error.within(SourceFile::Units))?, units),
+            subjects: (&file::read_subjects(subjects).map_err(one(SourceFile::Subjects))?, subjects),
+            units: (&file::read_units(units).map_err(one(SourceFile::Units))?, units),
         })
     }
 

@@ -14,6 +14,8 @@
 //! | `overview`, `trend` | what came in and where it is, with pictures |
 //! | `connectors` | their states, switches, trials, cursors, definitions |
 //! | `desk` | entries, decisions, the lists of work, tickets |
+//! | `hotspots` | matters that many people report |
+//! | `rules` | versions of the rules, their text, trying and publishing them |
 //! | `queue`, `notices`, `alarms` | what waits to be taken over, what was told, what is wrong |
 //! | `audit`, `accounts`, `tokens` | the pages of the office's own housekeeping |
 
@@ -25,12 +27,14 @@ mod attempts;
 mod audit;
 mod connectors;
 mod desk;
+mod hotspots;
 mod notices;
 mod overview;
 mod page;
 mod password;
 mod queue;
 pub mod routes;
+mod rules;
 mod session;
 mod tokens;
 mod trend;

@@ -44,6 +44,8 @@ const NAVIGATION: &[Place] = &[
     place("entries", "/console/entries", VIEWERS),
     place("connectors", "/console/connectors", VIEWERS),
     place("queue", "/console/queue", VIEWERS),
+    place("hotspots", "/console/hotspots", VIEWERS),
+    place("rules", "/console/rules", VIEWERS),
     place("notices", "/console/notices", VIEWERS),
     place("audit", "/console/audit", AUDITORS),
     place("accounts", "/console/accounts", MANAGERS),
@@ -93,6 +95,18 @@ impl Page {
     /// The words of a key with one value in its place.
     pub(super) fn t1(&self, key: &str, name: &str, value: impl std::fmt::Display) -> String {
         self.lang.tf(key, &[(name, &value)])
+    }
+
+    /// The words of a key with two values in their places.
+    pub(super) fn t2(
+        &self,
+        key: &str,
+        name: &str,
+        value: impl std::fmt::Display,
+        other: &str,
+        second: impl std::fmt::Display,
+    ) -> String {
+        self.lang.tf(key, &[(name, &value), (other, &second)])
     }
 
     pub(super) fn of(&self, family: &str, member: &str) -> &'static str {
@@ -163,6 +177,12 @@ impl Page {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
     pub(super) fn minutes(&self, minutes: &u32) -> String {
         self.lang.span(std::time::Duration::from_mins((*minutes).into()))
+    }
+
+    /// A number of hours in its largest unit.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
+    pub(super) fn hours(&self, hours: &u32) -> String {
+        self.lang.span(std::time::Duration::from_hours((*hours).into()))
     }
 
     /// Whether forms that only an admin may send are shown.

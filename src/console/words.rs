@@ -1,6 +1,5 @@
-//! Everything that the console says, in Chinese and in English, from one catalogue: `words.toml` and the files of `words/`, one
-//! for each group of pages. A test holds that every key
-//! that is used exists, that every key is used, and that each has both languages.
+//! Everything that the console says, in Chinese and in English, from one catalogue: `words.toml` and what is in `words/`. A
+//! test holds that every key that is used exists, that every key is used, and that each has both languages.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -13,11 +12,18 @@ struct Entry {
     en: String,
 }
 
-/// The catalogue's files.
-const FILES: &[&str] = &[include_str!("words.toml"), include_str!("words/desk.toml")];
+/// The files of the catalogue.
+const FILES: &[&str] = &[
+    include_str!("words.toml"),
+    include_str!("words/compare.toml"),
+    include_str!("words/desk.toml"),
+    include_str!("words/hotspots.toml"),
+    include_str!("words/rules.toml"),
+];
 
 static CATALOGUE: LazyLock<HashMap<String, Entry>> = LazyLock::new(|| {
-    FILES.iter().flat_map(|file| toml::from_str::<HashMap<String, Entry>>(file).unwrap_or_default()).collect()
+    let read = |file: &&str| toml::from_str::<HashMap<String, Entry>>(file).unwrap_or_default();
+    FILES.iter().flat_map(read).collect()
 });
 
 /// A language of the console.
@@ -116,9 +122,11 @@ mod tests {
 
     #[test]
     fn every_key_is_there_in_both_languages_and_used() {
-        let files = FILES.iter().map(|file| toml::from_str::<HashMap<String, Entry>>(file).expect("the catalogue"));
-        let all: Vec<(String, Entry)> = files.flatten().collect();
-        let many = all.len();
+        let all: Vec<(String, Entry)> = FILES
+            .iter()
+            .flat_map(|file| toml::from_str::<HashMap<String, Entry>>(file).expect("a file of the catalogue"))
+            .collect();
+        let written = all.len();
         let keys: BTreeSet<String> = all
             .into_iter()
             .map(|(key, entry)| {
@@ -131,7 +139,7 @@ mod tests {
                 key
             })
             .collect();
-        assert_eq!(keys.len(), many, "a key stands in two files");
+        assert_eq!(keys.len(), written, "a key stands in two files");
         let mut text = String::new();
         sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/console"), &mut text);
         let named = Regex::new(r#""([a-z_]+(?:\.[a-z_0-9]+)+)""#).unwrap();
@@ -139,7 +147,7 @@ mod tests {
         let families = Regex::new(r#"\b(?:of|within)\(\s*"([a-z_.]+)""#).unwrap();
         let families: BTreeSet<&str> =
             families.captures_iter(&text).map(|found| found.get(1).unwrap().as_str()).collect();
-        let asked = Regex::new(r#"\bt[f1]?\(\s*"([^"]+)""#).unwrap();
+        let asked = Regex::new(r#"\bt[f12]?\(\s*"([^"]+)""#).unwrap();
         for key in asked.captures_iter(&text).map(|found| found.get(1).unwrap().as_str()) {
             assert!(keys.contains(key), "the catalogue lacks {key:?}");
         }

@@ -38,6 +38,7 @@ const SCRIPTS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../migrations/0010_console.postgres.sql"),
     ),
     (14, "desk", include_str!("../../migrations/0014_desk.sql"), include_str!("../../migrations/0014_desk.sql")),
+    (15, "pages", include_str!("../../migrations/0015_pages.sql"), include_str!("../../migrations/0015_pages.sql")),
 ];
 
 pub(super) async fn run(pool: &AnyPool, dialect: Dialect) -> Result<(), StoreError> {

@@ -30,11 +30,18 @@ mod console;
 #[cfg(test)]
 mod console_browser;
 #[cfg(test)]
+mod console_browser_rules;
+#[cfg(test)]
 mod console_connectors;
 #[cfg(test)]
 mod console_desk;
 #[cfg(test)]
 mod console_desk_browser;
+mod console_rules;
+#[cfg(test)]
+mod console_tls;
+#[cfg(test)]
+mod console_watch;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]

@@ -97,3 +97,15 @@ document.addEventListener("keydown", (event) => {
   }
   event.preventDefault();
 });
+
+/** A mistake leads to its place in the text. */
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-line]");
+  const field = button && document.querySelector("textarea.code");
+  if (!field) return;
+  const before = field.value.split("\n").slice(0, button.dataset.line - 1);
+  const at = before.reduce((length, line) => length + line.length + 1, 0) + Number(button.dataset.column) - 1;
+  field.focus();
+  field.setSelectionRange(at, at);
+  field.scrollTop = (before.length - 5) * parseFloat(getComputedStyle(field).lineHeight || "20");
+});
