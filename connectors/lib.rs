@@ -32,6 +32,7 @@ mod conformance;
 pub mod contract;
 pub mod delivery;
 pub mod entry;
+pub mod exchange;
 pub mod fault;
 pub mod files;
 pub mod holdings;

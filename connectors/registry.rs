@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     board, calls,
     contract::{Adapter, AdapterInfo, Mistake, PresetInfo},
-    files, inlet, mailbox, mapping, portal, process, rest,
+    exchange, files, inlet, mailbox, mapping, portal, process, rest,
     settings::{self, SettingsError, nearest},
 };
 
@@ -34,6 +34,8 @@ pub enum AdapterKind {
     Calls,
     /// HTTP interfaces that list what has changed.
     Rest,
+    /// A live connection to a telephone exchange.
+    Exchange,
 }
 
 /// There is no adapter of that name.
@@ -50,8 +52,8 @@ pub struct UnknownAdapter {
 
 impl AdapterKind {
     /// Every adapter.
-    pub const ALL: [Self; 8] =
-        [Self::Mailbox, Self::Board, Self::Inlet, Self::Files, Self::Portal, Self::Process, Self::Calls, Self::Rest];
+    pub const ALL: [Self; 9] =
+        [Self::Mailbox, Self::Board, Self::Inlet, Self::Files, Self::Portal, Self::Process, Self::Calls, Self::Rest, Self::Exchange];
 
     /// The name that configuration uses.
     pub fn as_str(self) -> &'static str {
@@ -64,6 +66,7 @@ impl AdapterKind {
             Self::Process => "process",
             Self::Calls => "calls",
             Self::Rest => "rest",
+            Self::Exchange => "exchange",
         }
     }
 
@@ -82,6 +85,7 @@ impl AdapterKind {
             Self::Process => boxed::<process::Settings>(value),
             Self::Calls => boxed::<calls::Settings>(value),
             Self::Rest => boxed::<rest::Settings>(value),
+            Self::Exchange => boxed::<exchange::Settings>(value),
         }
     }
 
@@ -97,6 +101,7 @@ impl AdapterKind {
             Self::Process => mistakes::<process::Settings>(value),
             Self::Calls => mistakes::<calls::Settings>(value),
             Self::Rest => mistakes::<rest::Settings>(value),
+            Self::Exchange => mistakes::<exchange::Settings>(value),
         }
     }
 
@@ -128,6 +133,7 @@ impl AdapterKind {
             Self::Process => (process::ABOUT, schema_for!(process::Settings)),
             Self::Calls => (calls::ABOUT, schema_for!(calls::Settings)),
             Self::Rest => (rest::ABOUT, schema_for!(rest::Settings)),
+            Self::Exchange => (exchange::ABOUT, schema_for!(exchange::Settings)),
         };
         AdapterInfo { name: self.as_str(), about, schema }
     }
@@ -144,6 +150,7 @@ impl AdapterKind {
             Self::Process => settings::read_through::<process::Settings>(value).secrets,
             Self::Calls => settings::read_through::<calls::Settings>(value).secrets,
             Self::Rest => settings::read_through::<rest::Settings>(value).secrets,
+            Self::Exchange => settings::read_through::<exchange::Settings>(value).secrets,
         }
     }
 
@@ -152,7 +159,7 @@ impl AdapterKind {
     pub fn paths(self) -> &'static [&'static str] {
         match self {
             Self::Files => &["folder", "done_folder"],
-            Self::Mailbox => &["ca_file"],
+            Self::Mailbox | Self::Exchange => &["ca_file"],
             Self::Process => &["folder"],
             Self::Board | Self::Inlet | Self::Portal | Self::Calls | Self::Rest => &[],
         }

@@ -16,6 +16,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{Timestamp, tz::TimeZone};
 use reqwest::Url;
+pub(crate) use pull::{changed_layout, document, envelope};
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -132,7 +133,8 @@ pub enum Since {
 }
 
 impl Since {
-    fn write(self, at: Timestamp) -> String {
+    /// The time as it is written.
+    pub(crate) fn write(self, at: Timestamp) -> String {
         let civil = |pattern: &str| {
             let zone = TimeZone::get(ZONE).unwrap_or(TimeZone::UTC);
             zone.to_datetime(at).strftime(pattern).to_string()
@@ -257,7 +259,8 @@ fn all_times() -> Vec<TimeFormat> {
     vec![TimeFormat::Rfc3339, TimeFormat::Civil, TimeFormat::Compact, TimeFormat::EpochSeconds, TimeFormat::EpochMillis]
 }
 
-fn moment(text: &str) -> Option<Timestamp> {
+/// A time in settings, as an admin writes it.
+pub(crate) fn moment(text: &str) -> Option<Timestamp> {
     crate::times::parse(&serde_json::Value::from(text), &all_times()).map(|stamp| stamp.at)
 }
 

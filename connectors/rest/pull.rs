@@ -315,7 +315,7 @@ fn shape(rows: &[Row]) -> String {
 }
 
 /// The document of an answer.
-pub(super) fn document(answered: &Answered) -> Result<Value, Fault> {
+pub(crate) fn document(answered: &Answered) -> Result<Value, Fault> {
     let body = answered.body.trim_ascii();
     if body.is_empty() {
         return Err(Fault::transient(format!("the server answered {} with an empty body", answered.status)));
@@ -335,7 +335,7 @@ pub(super) fn document(answered: &Answered) -> Result<Value, Fault> {
 }
 
 /// That an answer says what good ones say.
-pub(super) fn envelope(document: &Value, success: &[Expectation]) -> Result<(), Fault> {
+pub(crate) fn envelope(document: &Value, success: &[Expectation]) -> Result<(), Fault> {
     let Some(failed) = success.iter().find(|expectation| !expectation.holds(document)) else { return Ok(()) };
     // A code, not a message: what stands there may be anyone's.
     let found = match document.pointer(&failed.at) {
@@ -349,7 +349,7 @@ pub(super) fn envelope(document: &Value, success: &[Expectation]) -> Result<(), 
         .remedy("check the request in the connector's settings: its parameters and its credentials"))
 }
 
-pub(super) fn changed_layout(what: &str) -> Fault {
+pub(crate) fn changed_layout(what: &str) -> Fault {
     Fault::permanent(format!("layout changed: {what}")).remedy(
         "ask the source by hand: if it is under maintenance, wait; if its answers look different, adjust the settings",
     )

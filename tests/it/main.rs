@@ -34,6 +34,8 @@ mod console_connectors;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod exchange;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod mailbox;
