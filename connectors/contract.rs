@@ -19,7 +19,7 @@ use crate::{
     entry::{ExternalId, Item, RawEntry},
     fault::Fault,
     holdings::{Holdings, Period},
-    http::Http,
+    http::{Download, Http},
     public_form::PublicForm,
 };
 
@@ -294,6 +294,57 @@ pub trait Gather: Send + Sync {
     fn gather(&self, item: &ExternalId, known: Option<&[u8]>, pieces: &[Piece], now: Timestamp) -> Gathered;
 }
 
+/// What a message to the petitioner is about: what became of the item that it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Occasion {
+    /// A ticket was opened.
+    Receipt,
+    /// The same petitioner said the same again: it joined a ticket.
+    Repeat,
+    /// Another petitioner had said the same: it joined a ticket.
+    CoReport,
+    /// It told something new about a ticket, and joined it.
+    FollowUp,
+    /// 引导 (Article 7).
+    Guidance,
+    /// 不予受理 (Article 8).
+    Refusal,
+    /// 待人工: a person looks at it.
+    Held,
+}
+
+impl Occasion {
+    /// Every occasion.
+    pub const ALL: [Self; 7] = [
+        Self::Receipt,
+        Self::Repeat,
+        Self::CoReport,
+        Self::FollowUp,
+        Self::Guidance,
+        Self::Refusal,
+        Self::Held,
+    ];
+
+    /// The name by which it is stored, and that settings use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Receipt => "receipt",
+            Self::Repeat => "repeat",
+            Self::CoReport => "co_report",
+            Self::FollowUp => "follow_up",
+            Self::Guidance => "guidance",
+            Self::Refusal => "refusal",
+            Self::Held => "held",
+        }
+    }
+
+    /// The occasion with that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|occasion| occasion.as_str() == name)
+    }
+}
+
 /// A message to the petitioner, to go back through the channel (告知).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
@@ -303,6 +354,8 @@ pub struct Reply {
     pub to: Option<String>,
     /// What the source calls the item that is answered.
     pub about: ExternalId,
+    /// What became of it; nothing where the message is about no item.
+    pub occasion: Option<Occasion>,
     /// Ids of the messages that are answered, nearest first, without angle brackets.
     pub answers: Vec<String>,
     /// Title.
@@ -330,6 +383,16 @@ pub trait Answer: Send + Sync {
     /// # Errors
     /// Whatever kept it from being handed over; a permanent fault is not tried again.
     async fn answer(&self, reply: &Reply) -> Result<(), Fault>;
+}
+
+/// Fetches the recording of a call where the source keeps it.
+#[async_trait]
+pub trait Recordings: Send + Sync {
+    /// Begins to fetch what a reference names, as [`Normalise::recording`] gave it.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being fetched; a reference that leads where recordings do not lie is a permanent fault.
+    async fn fetch(&self, reference: &str) -> Result<Download, Fault>;
 }
 
 /// How a source is read.
@@ -412,6 +475,15 @@ pub trait Adapter: Send + Sync {
     /// The largest file that [`Self::read_file`] reads, in bytes.
     fn file_bytes(&self) -> u64 {
         0
+    }
+
+    /// What fetches recordings, where entries refer to them and it is set up.
+    ///
+    /// # Errors
+    /// A configuration fault where a secret is missing or the settings cannot work.
+    fn recordings(&self, tools: &Toolbox) -> Result<Option<Arc<dyn Recordings>>, Fault> {
+        let _ = tools;
+        Ok(None)
     }
 
     /// What an answer needs, where the channel has a way back and it is set up.

@@ -19,6 +19,7 @@
 //! | [`clock`], [`http`], [`secret`] | the outside world, passed in |
 //! | [`delivery`] | who signed what is pushed, and the document that it brings |
 //! | [`mapping`] | where the fields of a complaint stand in a document |
+//! | [`recordings`] | fetching the recordings of calls |
 //! | [`times`] | the forms in which sources tell times |
 //!
 //! To add an adapter: a module here, its lines in [`registry`], and a folder under `fixtures/`.
@@ -46,6 +47,7 @@ pub mod portal;
 pub mod process;
 pub mod public_form;
 mod reader;
+pub mod recordings;
 pub mod registry;
 pub mod rest;
 pub mod secret;

@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     calls::{CallSettings, Calls},
-    contract::{Adapter, Gather, Limits, Mistake, Normalise, Source, Toolbox},
+    contract::{Adapter, Gather, Limits, Mistake, Normalise, Recordings, Source, Toolbox},
     fault::Fault,
     mailbox::trust,
     mapping,
@@ -204,6 +204,10 @@ impl Adapter for Settings {
 
     fn gatherer(&self) -> Result<Option<Arc<dyn Gather>>, Fault> {
         Ok(Some(self.calls()?))
+    }
+
+    fn recordings(&self, tools: &Toolbox) -> Result<Option<Arc<dyn Recordings>>, Fault> {
+        self.call.fetcher(tools)
     }
 
     fn source(&self, tools: &Toolbox) -> Result<Source, Fault> {

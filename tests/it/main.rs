@@ -48,6 +48,8 @@ mod matching;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]
+mod platform;
+#[cfg(test)]
 mod portal;
 #[cfg(test)]
 mod portal_forms;
@@ -55,6 +57,8 @@ mod portal_forms;
 mod pushes;
 #[cfg(test)]
 mod reconcile;
+#[cfg(test)]
+mod recordings;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
