@@ -20,6 +20,7 @@ use crate::{
     fault::Fault,
     holdings::{Holdings, Period},
     http::{Download, Http},
+    occasion::Occasion,
     public_form::PublicForm,
 };
 
@@ -292,57 +293,6 @@ pub trait Gather: Send + Sync {
     /// Looks at all pieces of an item that are not in an entry yet, at least one. `known` is the raw form of the entry that
     /// earlier pieces have become; what comes of both is another state of it, under the same external id.
     fn gather(&self, item: &ExternalId, known: Option<&[u8]>, pieces: &[Piece], now: Timestamp) -> Gathered;
-}
-
-/// What a message to the petitioner is about: what became of the item that it answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Occasion {
-    /// A ticket was opened.
-    Receipt,
-    /// The same petitioner said the same again: it joined a ticket.
-    Repeat,
-    /// Another petitioner had said the same: it joined a ticket.
-    CoReport,
-    /// It told something new about a ticket, and joined it.
-    FollowUp,
-    /// 引导 (Article 7).
-    Guidance,
-    /// 不予受理 (Article 8).
-    Refusal,
-    /// 待人工: a person looks at it.
-    Held,
-}
-
-impl Occasion {
-    /// Every occasion.
-    pub const ALL: [Self; 7] = [
-        Self::Receipt,
-        Self::Repeat,
-        Self::CoReport,
-        Self::FollowUp,
-        Self::Guidance,
-        Self::Refusal,
-        Self::Held,
-    ];
-
-    /// The name by which it is stored, and that settings use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Receipt => "receipt",
-            Self::Repeat => "repeat",
-            Self::CoReport => "co_report",
-            Self::FollowUp => "follow_up",
-            Self::Guidance => "guidance",
-            Self::Refusal => "refusal",
-            Self::Held => "held",
-        }
-    }
-
-    /// The occasion with that name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|occasion| occasion.as_str() == name)
-    }
 }
 
 /// A message to the petitioner, to go back through the channel (告知).

@@ -9,6 +9,7 @@
 //! | [`contract`] | what an adapter implements, and what it may be told |
 //! | [`entry`] | one item exactly as received |
 //! | [`complaint`] | an entry normalised |
+//! | [`occasion`] | on what occasion a petitioner is told something |
 //! | [`holdings`] | what a source holds, to be compared with what was stored |
 //! | [`fault`] | errors classed by what to do about them |
 //! | [`public_form`] | what citizens hand in on a page, for an adapter that has one |
@@ -43,6 +44,7 @@ pub mod inlet;
 pub mod mail;
 pub mod mailbox;
 pub mod mapping;
+pub mod occasion;
 pub mod portal;
 pub mod process;
 pub mod public_form;

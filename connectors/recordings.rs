@@ -83,7 +83,8 @@ impl RecordingSettings {
     }
 
     pub(crate) fn fetcher(&self, tools: &Toolbox) -> Result<Fetcher, Fault> {
-        let base = self.address().ok_or_else(|| Fault::configuration("the base address of the recordings cannot be used"))?;
+        let base =
+            self.address().ok_or_else(|| Fault::configuration("the base address of the recordings cannot be used"))?;
         let token = self.token.as_ref().map(SecretRef::reveal).transpose()?;
         Ok(Fetcher { settings: self.clone(), base, token, http: tools.http.clone() })
     }
@@ -117,7 +118,8 @@ impl Fetcher {
         if reference.len() > MAX_REFERENCE || reference.chars().any(char::is_control) {
             return Err(refused("is no address"));
         }
-        let reference = self.settings.strip.as_deref().and_then(|start| reference.strip_prefix(start)).unwrap_or(reference);
+        let reference =
+            self.settings.strip.as_deref().and_then(|start| reference.strip_prefix(start)).unwrap_or(reference);
         let url = self.base.join(reference).map_err(|_| refused("is no address"))?;
         if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
             return Err(refused("is no address of http or https"));
@@ -127,7 +129,11 @@ impl Fetcher {
             && url.port_or_known_default() == self.base.port_or_known_default();
         if same_host {
             let below = url.path().starts_with(self.base.path()) && url.path() != self.base.path();
-            return if below { Ok(Place::Home(url)) } else { Err(refused("leads out of the address where recordings lie")) };
+            return if below {
+                Ok(Place::Home(url))
+            } else {
+                Err(refused("leads out of the address where recordings lie"))
+            };
         }
         let host = url.host_str().unwrap_or_default();
         let with_port = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());

@@ -52,8 +52,17 @@ pub struct UnknownAdapter {
 
 impl AdapterKind {
     /// Every adapter.
-    pub const ALL: [Self; 9] =
-        [Self::Mailbox, Self::Board, Self::Inlet, Self::Files, Self::Portal, Self::Process, Self::Calls, Self::Rest, Self::Exchange];
+    pub const ALL: [Self; 9] = [
+        Self::Mailbox,
+        Self::Board,
+        Self::Inlet,
+        Self::Files,
+        Self::Portal,
+        Self::Process,
+        Self::Calls,
+        Self::Rest,
+        Self::Exchange,
+    ];
 
     /// The name that configuration uses.
     pub fn as_str(self) -> &'static str {

@@ -151,7 +151,10 @@ mod tests {
         let event = |message: &Message| (message.get("event").map(str::to_owned), message.cut);
         let found: Vec<_> = told.iter().map(event).collect();
         let event = |name: &str, cut| (Some(name.to_owned()), cut);
-        assert_eq!(found, [event("Hangup", true), event("A", false), event("B  [0m", false), (None, true), event("C", false)]);
+        assert_eq!(
+            found,
+            [event("Hangup", true), event("A", false), event("B  [0m", false), (None, true), event("C", false)]
+        );
         assert_eq!(told[0].get("Linkedid"), Some("1.1"));
         assert_eq!(told[4].get("MemberName"), Some("话务员"));
         assert!(told[3].headers.len() <= 256 / 4);

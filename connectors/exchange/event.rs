@@ -266,7 +266,10 @@ impl Shape {
         }
         let raw = document.to_string();
         if raw.len() > self.limit {
-            let reason = format!("what the exchange tells of the call is larger than {} bytes; this is its beginning", self.limit);
+            let reason = format!(
+                "what the exchange tells of the call is larger than {} bytes; this is its beginning",
+                self.limit
+            );
             return unread(Some(call), &document, self.limit, &reason);
         }
         Item::Fragment(Fragment { item: ExternalId::new(call), content, delivery_id: None, raw: raw.into() })
@@ -295,8 +298,24 @@ fn headers(message: &Message, foreign: bool) -> Value {
 
 /// What stands in every user event beside what its sender put there.
 const OF_THE_CHANNEL: [&str; 18] = [
-    "event", "privilege", "channel", "channelstate", "channelstatedesc", "calleridnum", "calleridname", "connectedlinenum",
-    "connectedlinename", "language", "accountcode", "context", "exten", "priority", "uniqueid", "linkedid", "userevent", "actionid",
+    "event",
+    "privilege",
+    "channel",
+    "channelstate",
+    "channelstatedesc",
+    "calleridnum",
+    "calleridname",
+    "connectedlinenum",
+    "connectedlinename",
+    "language",
+    "accountcode",
+    "context",
+    "exten",
+    "priority",
+    "uniqueid",
+    "linkedid",
+    "userevent",
+    "actionid",
 ];
 
 /// The agent's form: the object in the header `Form`, or the event's own headers, in lower case.
@@ -306,7 +325,8 @@ fn filled_in(message: &Message) -> Value {
     }
     let own = message.headers.iter().filter_map(|(name, value)| {
         let name = name.to_lowercase();
-        let its = !OF_THE_CHANNEL.contains(&name.as_str()) && name != "call" && name != "timestamp" && !value.is_empty();
+        let its =
+            !OF_THE_CHANNEL.contains(&name.as_str()) && name != "call" && name != "timestamp" && !value.is_empty();
         its.then(|| (name, Value::String(value.clone())))
     });
     Value::Object(own.collect())

@@ -68,7 +68,8 @@ impl Exchange {
     pub(crate) async fn start_at(address: &str) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (state, logins): (Arc<Mutex<State>>, Arc<AtomicUsize>) = Arc::default();
+        let state: Arc<Mutex<State>> = Arc::default();
+        let logins: Arc<AtomicUsize> = Arc::default();
         let (shared, counted) = (state.clone(), logins.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -119,12 +120,7 @@ impl Exchange {
     }
 }
 
-async fn session(
-    stream: TcpStream,
-    mood: Mood,
-    state: &Mutex<State>,
-    logins: &AtomicUsize,
-) -> std::io::Result<()> {
+async fn session(stream: TcpStream, mood: Mood, state: &Mutex<State>, logins: &AtomicUsize) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     if mood == Mood::Foreign {
@@ -174,7 +170,9 @@ async fn session(
                 return writer.write_all(refusal.as_bytes()).await;
             }
             "Ping" if mood == Mood::Deaf => continue,
-            "Ping" => format!("Response: Success\r\nActionID: {id}\r\nPing: Pong\r\nTimestamp: 1795575812.067981\r\n\r\n"),
+            "Ping" => {
+                format!("Response: Success\r\nActionID: {id}\r\nPing: Pong\r\nTimestamp: 1795575812.067981\r\n\r\n")
+            }
             "Logoff" => {
                 return writer.write_all(b"Response: Goodbye\r\nMessage: Thanks for all the fish.\r\n\r\n").await;
             }

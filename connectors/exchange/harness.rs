@@ -75,7 +75,9 @@ impl PullHarness for House {
             Trouble::Refuses => Mood::Refuses,
             Trouble::Nonsense => Mood::Foreign,
             Trouble::Hangs => Mood::Hangs,
-            Trouble::Busy => return Err("an exchange has no word for it; its records have, and are a part of the source"),
+            Trouble::Busy => {
+                return Err("an exchange has no word for it; its records have, and are a part of the source");
+            }
             Trouble::Gone => return Err("what is read is the connection; its records are a part of the source"),
         });
         Ok(())

@@ -63,8 +63,9 @@ impl Door {
     pub(super) async fn open(&self) -> Result<Link, Fault> {
         let place = format!("{}:{}", self.host, self.port);
         timeout(OPEN, self.enter(&place)).await.unwrap_or_else(|_| {
-            Err(Fault::transient(format!("{place} did not let us in within {} s", OPEN.as_secs()))
-                .remedy("check that this is the port of the manager interface (manager.conf), and whether it wants TLS"))
+            Err(Fault::transient(format!("{place} did not let us in within {} s", OPEN.as_secs())).remedy(
+                "check that this is the port of the manager interface (manager.conf), and whether it wants TLS",
+            ))
         })
     }
 
@@ -92,7 +93,9 @@ impl Door {
         }
         let secret = self.secret.expose_secret();
         let shown = match self.login {
-            Login::Plain => [("Username", self.user.as_str()), ("Secret", secret)].map(|(name, text)| (name, text.to_owned())).to_vec(),
+            Login::Plain => [("Username", self.user.as_str()), ("Secret", secret)]
+                .map(|(name, text)| (name, text.to_owned()))
+                .to_vec(),
             Login::Md5 => {
                 let answer = link.exchange("Challenge", &[("AuthType", "MD5".to_owned())]).await?;
                 let Some(challenge) = answer.get("Challenge") else { return Err(refused(place, &answer)) };
@@ -214,7 +217,10 @@ pub(super) async fn answered<T>(waiting: impl Future<Output = Result<T, Fault>>)
 }
 
 pub(super) fn silent(for_so_long: Duration) -> Fault {
-    Fault::transient(format!("the exchange has said nothing for {} s; the connection is made anew", for_so_long.as_secs()))
+    Fault::transient(format!(
+        "the exchange has said nothing for {} s; the connection is made anew",
+        for_so_long.as_secs()
+    ))
 }
 
 fn closed() -> Fault {

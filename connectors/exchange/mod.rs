@@ -42,8 +42,7 @@ use crate::{
 };
 
 /// What the adapter reads, in one line.
-pub const ABOUT: &str =
-    "电话交换机（Asterisk AMI）长连接：实时通话事件，断线后以话单补齐 / live events of an Asterisk exchange, gaps filled from its records";
+pub const ABOUT: &str = "电话交换机（Asterisk AMI）长连接：实时通话事件，断线后以话单补齐 / live events of an Asterisk exchange, gaps filled from its records";
 
 /// Names of one list.
 const MAX_LIST: usize = 64;
@@ -175,7 +174,8 @@ fn bounded(mistakes: &mut Vec<Mistake>, field: &str, value: u32, range: std::ops
 impl Adapter for Settings {
     fn validate(&self) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
-        if self.host.trim().is_empty() || self.host.contains(['/', ':', ' ']) && self.host.parse::<std::net::IpAddr>().is_err()
+        if self.host.trim().is_empty()
+            || self.host.contains(['/', ':', ' ']) && self.host.parse::<std::net::IpAddr>().is_err()
         {
             mistakes.push(Mistake::new("/host", "a host name or an address alone").suggest("host = \"10.1.2.3\""));
         }

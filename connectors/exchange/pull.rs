@@ -229,7 +229,11 @@ impl Puller {
         while self.ear.waiting.front().is_some_and(|waiting| waiting.number <= heard.upto) {
             self.ear.waiting.pop_front();
         }
-        if self.reading.as_ref().is_some_and(|reading| reading.upto <= heard.upto && position.polled == Some(reading.polled)) {
+        if self
+            .reading
+            .as_ref()
+            .is_some_and(|reading| reading.upto <= heard.upto && position.polled == Some(reading.polled))
+        {
             self.reading = None;
         }
     }
@@ -237,7 +241,8 @@ impl Puller {
     fn page(&self, mut position: Position) -> Result<Page, Fault> {
         let limits = &self.tools.limits;
         let (mut items, mut bytes) = (Vec::new(), 0);
-        let mut upto = position.heard.as_ref().filter(|heard| heard.reader == self.reader).map_or(0, |heard| heard.upto);
+        let mut upto =
+            position.heard.as_ref().filter(|heard| heard.reader == self.reader).map_or(0, |heard| heard.upto);
         for waiting in &self.ear.waiting {
             if items.len() >= limits.page_items.max(1) || bytes >= limits.page_bytes {
                 break;
@@ -247,7 +252,9 @@ impl Puller {
             items.push(waiting.item.clone());
         }
         let mut more = items.len() < self.ear.waiting.len();
-        if let Some(reading) = self.reading.as_ref().filter(|reading| reading.upto <= upto || self.ear.waiting.is_empty()) {
+        if let Some(reading) =
+            self.reading.as_ref().filter(|reading| reading.upto <= upto || self.ear.waiting.is_empty())
+        {
             position.polled = Some(reading.polled);
             position.newest.clone_from(&reading.newest);
             upto = upto.max(reading.upto);

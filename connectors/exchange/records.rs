@@ -29,8 +29,26 @@ const MAX_LIST: usize = 16;
 
 /// The columns of Asterisk's `Master.csv`, with `loguniqueid` and `newcdrcolumns` switched on in `cdr.conf`.
 const COLUMNS: [&str; 20] = [
-    "accountcode", "src", "dst", "dcontext", "clid", "channel", "dstchannel", "lastapp", "lastdata", "start", "answer", "end",
-    "duration", "billsec", "disposition", "amaflags", "uniqueid", "peeraccount", "linkedid", "sequence",
+    "accountcode",
+    "src",
+    "dst",
+    "dcontext",
+    "clid",
+    "channel",
+    "dstchannel",
+    "lastapp",
+    "lastdata",
+    "start",
+    "answer",
+    "end",
+    "duration",
+    "billsec",
+    "disposition",
+    "amaflags",
+    "uniqueid",
+    "peeraccount",
+    "linkedid",
+    "sequence",
 ];
 
 /// How records are written.
@@ -127,7 +145,8 @@ impl Records {
         for (name, list) in self.fields.lists() {
             if list.len() > MAX_LIST || list.iter().any(|pointer| !pointer.starts_with('/')) {
                 let message = "a field is named by JSON pointers, 16 at most";
-                mistakes.push(Mistake::new(format!("/fields/{name}"), message).suggest(format!("{name} = [\"/{name}\"]")));
+                mistakes
+                    .push(Mistake::new(format!("/fields/{name}"), message).suggest(format!("{name} = [\"/{name}\"]")));
             }
         }
         bounded(&mut mistakes, "every_seconds", self.every_seconds, 10..=86_400);
@@ -140,8 +159,9 @@ impl Records {
     }
 
     pub(super) fn asker(&self, tools: &Toolbox) -> Result<Asker, Fault> {
-        let base = Url::parse(&self.base)
-            .map_err(|error| Fault::configuration(format!("the base address of the records cannot be used: {error}")))?;
+        let base = Url::parse(&self.base).map_err(|error| {
+            Fault::configuration(format!("the base address of the records cannot be used: {error}"))
+        })?;
         let secrets = self.secrets.iter().map(|(name, secret)| Ok((name.clone(), secret.reveal()?)));
         Ok(Asker { records: self.clone(), base, secrets: secrets.collect::<Result<_, Fault>>()?, tools: tools.clone() })
     }
@@ -205,7 +225,11 @@ impl Asker {
         }
         let fields = &records.fields;
         let named = |row: &&Value| {
-            fields.call.iter().chain(&fields.channel).any(|pointer| row.pointer(pointer).is_some_and(|id| !id.is_null()))
+            fields
+                .call
+                .iter()
+                .chain(&fields.channel)
+                .any(|pointer| row.pointer(pointer).is_some_and(|id| !id.is_null()))
         };
         if !rows.is_empty() && !rows.iter().any(|row| named(&row)) {
             return Err(changed_layout("no record has the id of a call where the settings look for it"));
@@ -238,7 +262,8 @@ impl Asker {
         };
         let mut rows = Vec::new();
         for line in lines {
-            let line = line.map_err(|error| changed_layout(&format!("the table cannot be read: {}", kind_of(&error))))?;
+            let line =
+                line.map_err(|error| changed_layout(&format!("the table cannot be read: {}", kind_of(&error))))?;
             let row: Map<String, Value> =
                 columns.iter().cloned().zip(line.iter().map(|text| Value::String(text.to_owned()))).collect();
             rows.push(Value::Object(row));

@@ -29,7 +29,10 @@ fn fixture(name: &str) -> Vec<u8> {
 /// Every message that Asterisk 22 sent during one call, in its order.
 fn transcript() -> Vec<String> {
     let text = String::from_utf8(fixture("asterisk-22-call.txt")).unwrap();
-    text.split("\r\n\r\n").filter(|message| message.contains("Event: ")).map(|message| format!("{message}\r\n\r\n")).collect()
+    text.split("\r\n\r\n")
+        .filter(|message| message.contains("Event: "))
+        .map(|message| format!("{message}\r\n\r\n"))
+        .collect()
 }
 
 struct House {
@@ -268,27 +271,40 @@ async fn a17_hostile_events_are_set_aside_one_by_one_and_nothing_piles_up() {
     let settings = house.settings(&json!({ "line_bytes": 1024, "message_bytes": 4096, "waiting_events": 100 }));
     let (mut reader, mut cursor) = (reader(&settings), None);
     read(reader.as_mut(), &mut cursor).await;
-    house.exchange.tell([b"Event: Hangup\r\nUniqueid: 1.1\r\nLinkedid: 1.1\r\nCause-txt: ".as_slice(), &b"x".repeat(3_000_000), b"\r\n\r\n"].concat());
-    house.exchange.tell([b"Event: Hangup\r\nUniqueid: 1.2\r\nLinkedid: 1.2\r\n".as_slice(), &b"A: b\r\n".repeat(100_000), b"\r\n"].concat());
+    house.exchange.tell(
+        [
+            b"Event: Hangup\r\nUniqueid: 1.1\r\nLinkedid: 1.1\r\nCause-txt: ".as_slice(),
+            &b"x".repeat(3_000_000),
+            b"\r\n\r\n",
+        ]
+        .concat(),
+    );
+    house.exchange.tell(
+        [b"Event: Hangup\r\nUniqueid: 1.2\r\nLinkedid: 1.2\r\n".as_slice(), &b"A: b\r\n".repeat(100_000), b"\r\n"]
+            .concat(),
+    );
     house.exchange.tell("Event: Hangup\r\nCallerIDNum: 13900001234\r\n\r\n");
     for call in 0..150 {
         house.exchange.tell(format!("Event: Newchannel\r\nUniqueid: 2.{call}\r\nLinkedid: 2.{call}\r\n\r\n"));
     }
     let items = read(reader.as_mut(), &mut cursor).await;
-    let unread: Vec<&str> = items.iter().filter_map(|item| match item {
-        Item::Unread(unread) => Some(unread.reason.as_str()),
-        _ => None,
-    }).collect();
+    let unread: Vec<&str> = items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Unread(unread) => Some(unread.reason.as_str()),
+            _ => None,
+        })
+        .collect();
     assert_eq!(unread.len(), 3, "{unread:?}");
     assert!(unread.iter().all(|reason| reason.len() > 10 && !reason.contains("139")), "{unread:?}");
     assert_eq!(items.len(), 153, "their neighbours come, though no more than a hundred wait at once");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn an_exchange_that_falls_silent_is_noticed_and_let_go_of() {
     let house = House::new().await;
     house.exchange.set(Mood::Deaf);
-    let settings = house.settings(&json!({ "ping_seconds": 15 }));
+    let settings = house.settings(&json!({ "ping_seconds": 1 }));
     let mut reader = reader(&settings);
     reader.pull(None).await.unwrap();
     let fault = reader.wait(Duration::from_mins(10)).await.unwrap_err();

@@ -17,8 +17,8 @@ mod tests;
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{Timestamp, tz::TimeZone};
-use reqwest::Url;
 pub(crate) use pull::{changed_layout, document, envelope};
+use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,10 +27,11 @@ use crate::{
     board::{Expectation, Request, Sign, request::says},
     clock::ZONE,
     complaint::Complaint,
-    contract::{Adapter, Answer, Answering, Mistake, Normalise, Occasion, Source, Toolbox, Unreadable},
+    contract::{Adapter, Answer, Answering, Mistake, Normalise, Source, Toolbox, Unreadable},
     entry::{RawEntry, Remark},
     fault::Fault,
     mapping::{self, Anonymous, Compiled, Field, Mapping},
+    occasion::Occasion,
     secret::SecretRef,
     times::TimeFormat,
 };

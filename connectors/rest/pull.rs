@@ -181,7 +181,12 @@ impl Puller {
             external_id: id,
             revision: self.asker.ready.mapping.revision(&told),
             delivery_id: None,
-            source_time: self.asker.ready.mapping.time(&told).or_else(|| row.changed.map(crate::complaint::Stamp::second)),
+            source_time: self
+                .asker
+                .ready
+                .mapping
+                .time(&told)
+                .or_else(|| row.changed.map(crate::complaint::Stamp::second)),
             form: Form::Json,
             raw: raw.into(),
             remarks,

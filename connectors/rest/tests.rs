@@ -12,9 +12,10 @@ use super::{
 use crate::{
     complaint::Nameless,
     conformance::server::{Answer as Answered, Server},
-    contract::{Adapter as _, Cursor, Occasion, Reply, Source, Toolbox},
+    contract::{Adapter as _, Cursor, Reply, Source, Toolbox},
     entry::{ExternalId, Item, RawEntry, Remark},
     fault::FaultClass,
+    occasion::Occasion,
 };
 
 fn read(settings: Value) -> Settings {
@@ -300,18 +301,24 @@ async fn the_platforms_states_are_told_and_ours_are_written_back() {
     .await;
     let mut whole = settings(&server.base());
     whole["states"] = json!({ "at": "/status", "open": ["1"], "settled": ["6"], "withdrawn": ["9"] });
-    whole["answer"] = json!({ "request": { "method": "post", "path": "items/{id}/state", "form": { "state": "{state}" } } });
+    whole["answer"] =
+        json!({ "request": { "method": "post", "path": "items/{id}/state", "form": { "state": "{state}" } } });
     let mistakes = read(whole.clone()).validate();
     assert!(mistakes.iter().any(|mistake| mistake.pointer == "/answer/states" && mistake.message.contains("refusal")));
-    whole["answer"]["states"] = Occasion::ALL.iter().map(|occasion| (occasion.as_str(), json!(format!("S-{}", occasion.as_str())))).collect();
+    whole["answer"]["states"] =
+        Occasion::ALL.iter().map(|occasion| (occasion.as_str(), json!(format!("S-{}", occasion.as_str())))).collect();
     let settings = read(whole);
     assert_eq!(settings.validate(), []);
     let Ok(Source::Pull(mut reader)) = settings.source(&tools()) else { panic!("it is asked") };
     let page = reader.pull(None).await.unwrap();
-    let told: Vec<(&str, &[Remark])> = page.items.iter().map(|item| match item {
-        Item::Entry(entry) => (entry.external_id.as_str(), entry.remarks.as_slice()),
-        other => panic!("{other:?}"),
-    }).collect();
+    let told: Vec<(&str, &[Remark])> = page
+        .items
+        .iter()
+        .map(|item| match item {
+            Item::Entry(entry) => (entry.external_id.as_str(), entry.remarks.as_slice()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
     assert_eq!(told[0], ("a", [].as_slice()));
     assert_eq!(told[1], ("b", [Remark::Withdrawn].as_slice()));
     for (index, words) in [(2, "settled"), (3, "do not know")] {

@@ -63,9 +63,8 @@ pub(super) async fn recording(
         directory.refresh(&api.store).await?;
     }
     let definition = directory.get(&name).and_then(|connector| connector.definition.clone());
-    let definition = definition.ok_or_else(|| {
-        ApiError::new(Code::Conflict, format!("the definition of connector {name} cannot be read"))
-    })?;
+    let definition = definition
+        .ok_or_else(|| ApiError::new(Code::Conflict, format!("the definition of connector {name} cannot be read")))?;
     let asking = Asking { actor: &actor, reason: &reason, at: api.clock.now() };
     metrics::counter!(UNSEALINGS).increment(1);
     let download = recording::fetch(&api.store, &api.keyring, directory, &definition, id, asking).await?;

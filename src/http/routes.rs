@@ -17,7 +17,10 @@ use utoipa_axum::{
     routes,
 };
 
-use super::{Api, alarms, connectors, entries, error, merges, notices, ops, queue, reconcile, recordings, rules, tickets, uploads};
+use super::{
+    Api, alarms, connectors, entries, error, merges, notices, ops, queue, reconcile, recordings, rules, tickets,
+    uploads,
+};
 use crate::{config::Scope, store::accounts::Role};
 
 /// Who may use a route.

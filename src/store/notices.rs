@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use connectors::{
-    contract::Occasion,
     entry::{ConnectorName, ExternalId},
+    occasion::Occasion,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

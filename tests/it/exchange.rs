@@ -2,6 +2,7 @@
 //! a call is what Asterisk 22 said of one.
 
 #[path = "../../connectors/exchange/fake.rs"]
+#[expect(dead_code, reason = "the adapter's own tests use all of it")]
 mod fake;
 
 use std::{
@@ -62,7 +63,8 @@ async fn a17_a_live_exchange_whose_connection_breaks_loses_no_call() {
     let exchange = Exchange::start().await;
     let records: Arc<Mutex<Vec<Value>>> = Arc::default();
     let held = records.clone();
-    let router = Router::new().route("/cdr", get(async move || held.lock().unwrap().clone().into_iter().collect::<Value>().to_string()));
+    let router = Router::new()
+        .route("/cdr", get(async move || held.lock().unwrap().clone().into_iter().collect::<Value>().to_string()));
     let server = Server::serve(router).await;
     fs::write(site.file().with_file_name("exchange"), SECRET).unwrap();
     let (port, base) = (exchange.address.port(), &server.base);
@@ -91,7 +93,10 @@ async fn a17_a_live_exchange_whose_connection_breaks_loses_no_call() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     exchange.set(Mood::Well);
     connected(2).await;
-    eventually("what was missed is filled in", async || ids(&store).await.is_superset(&[1, 2, 3].map(id).into()).then_some(())).await;
+    eventually("what was missed is filled in", async || {
+        ids(&store).await.is_superset(&[1, 2, 3].map(id).into()).then_some(())
+    })
+    .await;
     exchange.tell(transcript(4).concat());
     exchange.tell(form(4));
     let sums = eventually("the line is live again", async || {
@@ -100,7 +105,11 @@ async fn a17_a_live_exchange_whose_connection_breaks_loses_no_call() {
         (sums.entries >= 4 && sums.pending == 0 && sums.fragments_open == 0).then_some(sums)
     })
     .await;
-    assert_eq!(ids(&store).await, [1, 2, 3, 4].map(id).into(), "one entry a call, and none of the agents' own channels");
+    assert_eq!(
+        ids(&store).await,
+        [1, 2, 3, 4].map(id).into(),
+        "one entry a call, and none of the agents' own channels"
+    );
     let entries = store.all_entries().await;
     assert!(entries.iter().all(|entry| entry.connector == name("exchange")));
     assert!(entries.iter().all(|entry| entry.place == Place::Ticket), "{entries:?} {sums:?}");

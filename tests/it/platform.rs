@@ -79,7 +79,8 @@ async fn answer(
     body: String,
 ) -> Result<String, StatusCode> {
     let body: Value = serde_json::from_str(&body).unwrap();
-    let parameters = body.as_object().unwrap().iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
+    let parameters =
+        body.as_object().unwrap().iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
     if !admitted(&platform, &headers, &parameters.collect()) {
         return Err(StatusCode::UNAUTHORIZED);
     }
@@ -151,17 +152,20 @@ async fn the_business_platform_is_read_signed_and_told_what_became_of_each_item(
     let platform = Platform::default();
     let start = now().as_second() - 3600;
     {
-        let mut organisation = item("P-1", "我公司向窗口提交变更登记材料，先后三次以不同理由退回，请协调一次性告知所缺材料。", start);
+        let mut organisation =
+            item("P-1", "我公司向窗口提交变更登记材料，先后三次以不同理由退回，请协调一次性告知所缺材料。", start);
         organisation["complainant"] = Value::Null;
         organisation["organisation"] = json!({ "name": "辽阳晟达机械配件有限公司", "code": "91350100M000100Y43" });
-        let mut wrong = item("P-2", "我公司厂区门前道路被施工围挡堵死，货车无法进出已经半个月，请协调恢复通行。", start + 1);
+        let mut wrong =
+            item("P-2", "我公司厂区门前道路被施工围挡堵死，货车无法进出已经半个月，请协调恢复通行。", start + 1);
         wrong["organisation"] = json!({ "name": "辽阳永固建材有限公司", "code": "91350100M000100Y44" });
         let mut nobody = item("P-3", "窗口工作人员上班时间不在岗，办事群众等候一个多小时，请核实处理。", start + 2);
         nobody["complainant"] = json!({ "name": "匿名" });
         let person = item("P-4", "不动产登记中心叫号系统损坏一周，群众凌晨排队领号，请尽快修复。", start + 3);
         platform.lock().unwrap().items.extend([organisation, wrong, nobody, person]);
     }
-    let router = Router::new().route("/items", get(list)).route("/items/{id}/state", post(answer)).with_state(platform.clone());
+    let router =
+        Router::new().route("/items", get(list)).route("/items/{id}/state", post(answer)).with_state(platform.clone());
     let server = Server::serve(router).await;
     fs::write(site.file().with_file_name("platform-key"), KEY).unwrap();
     site.configure(&settings(&server.base, "platform-key"));
@@ -183,7 +187,8 @@ async fn the_business_platform_is_read_signed_and_told_what_became_of_each_item(
     // What became of each is written back, as a state of the platform's own.
     let states = eventually("each item is answered", async || {
         let held = platform.lock().unwrap();
-        let state = |(id, answers): (&String, &Vec<Value>)| (id.clone(), answers[0]["state"].as_str().unwrap().to_owned());
+        let state =
+            |(id, answers): (&String, &Vec<Value>)| (id.clone(), answers[0]["state"].as_str().unwrap().to_owned());
         (held.answers.len() == 4).then(|| held.answers.iter().map(state).collect::<BTreeMap<_, _>>())
     })
     .await;
