@@ -82,14 +82,17 @@ impl Fields {
         ]
     }
 
-    /// When the record's call ended, or else began.
+    /// When the record's call ended, or else began. An exchange that writes times of another zone than ours must not make its
+    /// records look older than they are: no time is earlier than the one in the call's id.
     pub(super) fn time(&self, row: &Value) -> Option<Timestamp> {
-        moment(&self.end, row).or_else(|| moment(&self.start, row))
+        let told = moment(&self.end, row).or_else(|| moment(&self.start, row));
+        told.max(text(&self.call, row).as_deref().and_then(begun))
     }
 
     /// When the record's call began.
     pub(super) fn start(&self, row: &Value) -> Option<Timestamp> {
-        moment(&self.start, row)
+        let named = text(&self.call, row).as_deref().and_then(begun);
+        named.or_else(|| moment(&self.start, row))
     }
 
     /// Names the record, whatever is noted in it later.
@@ -156,8 +159,7 @@ impl Shape {
         let name = message.get("Event")?;
         let form = name == "UserEvent";
         let told = match name {
-            "Newchannel" | "NewCallerid" | "Hangup" | "QueueCallerJoin" | "QueueCallerAbandon" | "AgentConnect"
-            | "AgentComplete" => true,
+            "Newchannel" | "NewCallerid" | "Hangup" | "QueueCallerJoin" | "QueueCallerAbandon" | "AgentConnect" => true,
             "DialEnd" => message.get("DialStatus") == Some("ANSWER"),
             "UserEvent" => message.get("UserEvent") == Some(self.form_event.as_str()),
             "Cdr" => return self.record(&headers(message, false), known, now),
@@ -348,4 +350,27 @@ fn stamped(text: &str) -> Option<Timestamp> {
     let at = Timestamp::from_second(seconds.parse().ok()?).ok()?;
     let micros: i64 = micros.get(..micros.len().min(6))?.parse().ok()?;
     at.checked_add(jiff::SignedDuration::from_micros(micros)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn records_of_a_clock_in_another_zone_look_no_older_than_their_call() {
+        let fields = Fields::default();
+        let time = |row: &Value| fields.time(row).map(|at| at.to_string());
+        // 03:30:11 in UTC, which is the evening before in Asia/Shanghai's reckoning of the same digits.
+        let row = json!({ "linkedid": "1795577408.0", "start": "2026-11-25 03:30:08", "end": "2026-11-25 03:30:11" });
+        assert_eq!(time(&row).as_deref(), Some("2026-11-25T03:30:08Z"));
+        let row = json!({ "linkedid": "sy-1795577408.0", "end": "2026-11-25 11:30:11" });
+        assert_eq!(time(&row).as_deref(), Some("2026-11-25T03:30:11Z"));
+        assert_eq!(
+            time(&json!({ "linkedid": "17", "start": "2026-11-25 11:30:08" })).as_deref(),
+            Some("2026-11-25T03:30:08Z")
+        );
+        assert_eq!(time(&json!({ "linkedid": "17" })), None);
+    }
 }

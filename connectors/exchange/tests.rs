@@ -233,6 +233,8 @@ async fn a17_a_form_comes_as_a_user_event() {
         "Event: Newchannel\r\nCallerIDNum: 0086 139-0000-1234\r\nUniqueid: sy-1795575802.0\r\nLinkedid: sy-1795575802.0\r\n\r\n".to_owned(),
         format!("Event: UserEvent\r\nUserEvent: HotlineForm\r\nCall: sy-1795575802.0\r\nForm: {form}\r\n\r\n"),
         "Event: UserEvent\r\nUserEvent: HotlineForm\r\nUniqueid: 1795575900.4\r\nLinkedid: 1795575900.3\r\nCallerIDNum: 8001\r\nKind: 咨询\r\nCourse: 公交几点收车\r\n\r\n".to_owned(),
+        // As Asterisk tells it where the caller has gone already: it names no call, and nobody needs it.
+        "Event: AgentComplete\r\nQueue: hotline\r\nMemberName: 8001\r\n\r\n".to_owned(),
         "Event: UserEvent\r\nUserEvent: Other\r\nCall: 7\r\n\r\n".to_owned(),
         "Event: Hangup\r\nUniqueid: sy-1795575802.0\r\nLinkedid: sy-1795575802.0\r\n\r\n".to_owned(),
     ] {

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     board::Site as Server,
-    harness::{Holdings as _, Site, eventually, name},
+    harness::{Holdings as _, Site, eventually, name, now},
 };
 use fake::{Exchange, Mood, SECRET};
 
@@ -44,11 +44,12 @@ fn form(call: usize) -> String {
     format!("Event: UserEvent\r\nUserEvent: HotlineForm\r\nCall: {}\r\nForm: {form}\r\n\r\n", id(call))
 }
 
+/// The record of a call that has just ended.
 fn record(call: usize) -> Value {
+    let ago = |minutes: u64| (now() - Duration::from_mins(minutes)).to_string();
     json!({
         "linkedid": id(call), "uniqueid": id(call), "src": "13900001234", "dcontext": "hotline",
-        "dstchannel": "PJSIP/8001-1", "start": "2026-11-20 09:00:00", "answer": "2026-11-20 09:00:10",
-        "end": "2026-11-20 09:04:00", "recordingfile": format!("{}.wav", id(call)),
+        "dstchannel": "PJSIP/8001-1", "start": ago(5), "answer": ago(4), "end": ago(1), "recordingfile": "1.wav",
         "form": { "title": "路灯不亮", "course": format!("文圣路{call}号门前的路灯不亮已经三天，请维修。") },
     })
 }

@@ -61,14 +61,15 @@ async fn d03_a_recording_is_fetched_on_the_record_from_where_the_settings_say_an
         ("calls", "out", "../secret"),
         ("calls", "inside", "http://127.0.0.1:1/latest/meta-data"),
         ("calls", "elsewhere", "http://169.254.169.254/latest/meta-data"),
-        ("calls", "none", ""),
+        ("calls", "unrecorded", ""),
         ("bare", "bare", "1.wav"),
     ];
     for (connector, id, reference) in references {
         let event = value!({ "event": "hung_up", "call_id": id, "end": "2026-11-20 09:04:00", "recording": reference, "form": {
             "title": "停水不通知", "place": "白塔区新华小区", "course": format!("新华小区{id}号楼从早上起停水，没有接到任何通知。"),
         }});
-        assert_eq!(site.push(connector, id, event.to_string()).await.unwrap().status, StatusCode::OK);
+        let answered = site.push(connector, id, event.to_string()).await.unwrap();
+        assert_eq!(answered.status, StatusCode::OK, "{}", json(&answered));
     }
     store.settled(references.len()).await;
     let entries = store.all_entries().await;
@@ -97,7 +98,7 @@ async fn d03_a_recording_is_fetched_on_the_record_from_where_the_settings_say_an
         ("out", 502, "leads out of the address"),
         ("inside", 502, "inside"),
         ("elsewhere", 502, "names another host"),
-        ("none", 404, "no recording"),
+        ("unrecorded", 404, "no recording"),
         ("bare", 409, "`recordings`"),
     ] {
         let refused = ask(&office, path(call)).await;
@@ -123,7 +124,7 @@ async fn d03_a_recording_is_fetched_on_the_record_from_where_the_settings_say_an
     assert_eq!(std::fs::read(&out).unwrap(), b"RIFF-sound");
     assert_eq!(serde_json::from_slice::<Value>(&done.stdout).unwrap()["bytes"], 10);
     assert_eq!(run("good").await.status.code(), Some(5), "a file that is there is not written over");
-    assert_eq!(run("none").await.status.code(), Some(4));
+    assert_eq!(run("unrecorded").await.status.code(), Some(4));
     assert_eq!(run("out").await.status.code(), Some(1));
     let log = gateway.log();
     assert!(!log.contains(TOKEN) && !log.contains("RIFF") && !log.contains("1.wav"), "{log}");
