@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     board, calls,
     contract::{Adapter, AdapterInfo, Mistake, PresetInfo},
-    files, inlet, mailbox, mapping, portal, process, rest,
+    exchange, files, inlet, mailbox, mapping, portal, process, rest,
     settings::{self, SettingsError, nearest},
 };
 
@@ -34,6 +34,8 @@ pub enum AdapterKind {
     Calls,
     /// HTTP interfaces that list what has changed.
     Rest,
+    /// A live connection to a telephone exchange.
+    Exchange,
 }
 
 /// There is no adapter of that name.
@@ -74,8 +76,17 @@ fn row<S: Adapter + DeserializeOwned + JsonSchema + 'static>(name: &'static str,
 
 impl AdapterKind {
     /// Every adapter.
-    pub const ALL: [Self; 8] =
-        [Self::Mailbox, Self::Board, Self::Inlet, Self::Files, Self::Portal, Self::Process, Self::Calls, Self::Rest];
+    pub const ALL: [Self; 9] = [
+        Self::Mailbox,
+        Self::Board,
+        Self::Inlet,
+        Self::Files,
+        Self::Portal,
+        Self::Process,
+        Self::Calls,
+        Self::Rest,
+        Self::Exchange,
+    ];
 
     fn row(self) -> Row {
         match self {
@@ -87,6 +98,7 @@ impl AdapterKind {
             Self::Process => Row { paths: &["folder"], ..row::<process::Settings>("process", process::ABOUT) },
             Self::Calls => row::<calls::Settings>("calls", calls::ABOUT),
             Self::Rest => row::<rest::Settings>("rest", rest::ABOUT),
+            Self::Exchange => Row { paths: &["ca_file"], ..row::<exchange::Settings>("exchange", exchange::ABOUT) },
         }
     }
 

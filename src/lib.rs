@@ -57,6 +57,7 @@ pub mod notices;
 pub mod number;
 pub mod pace;
 pub mod reconcile;
+pub mod recording;
 pub mod rulebook;
 pub mod seal;
 pub mod store;

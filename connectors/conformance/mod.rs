@@ -25,11 +25,12 @@ pub(crate) mod server;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     clock::ManualClock,
-    contract::{Adapter, Limits, Toolbox},
+    contract::{Adapter, Gathered, Limits, Piece, Toolbox},
+    entry::{Fragment, Item, RawEntry},
     http::{Http, HttpLimits, Unpaced},
 };
 
@@ -147,6 +148,20 @@ pub(crate) fn tools() -> Toolbox {
     let pace = Arc::new(Unpaced);
     let http = Http::new(HttpLimits::default(), pace.clone()).unwrap();
     Toolbox { clock, http, pace, limits: limits() }
+}
+
+/// What one piece of an item comes to once no other can be waited for.
+fn gathered(adapter: &dyn Adapter, fragment: &Fragment) -> RawEntry {
+    let gatherer = adapter.gatherer().unwrap().expect("who takes pieces says what they come to");
+    let pieces = [Piece { raw: fragment.raw.clone(), received_at: now() }];
+    let later = now() + SignedDuration::from_hours(24 * 30);
+    match gatherer.gather(&fragment.item, None, &pieces, later) {
+        Gathered::Item(item) => match *item {
+            Item::Entry(entry) => entry,
+            other => panic!("{other:?}"),
+        },
+        other => panic!("after a month: {other:?}"),
+    }
 }
 
 /// Runs one case; a panic is its failure, and the next case goes on.

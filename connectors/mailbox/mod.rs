@@ -49,6 +49,7 @@ use lettre::Address;
 pub use oauth::OAuth;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+pub(crate) use wire::{Wire, trust};
 
 use crate::{
     complaint::Complaint,

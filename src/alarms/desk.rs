@@ -87,6 +87,7 @@ impl Target {
                     message_id: format!("alarm-{}-{}@{domain}", alarm.id, event.as_str()),
                     to: Some(to.clone()),
                     about: ExternalId::new(&format!("alarm-{}", alarm.id)),
+                    occasion: None,
                     answers: Vec::new(),
                     subject: subject(alarm, *event),
                     text: text(alarm, *event),

@@ -83,6 +83,8 @@ pub(crate) fn step(name: &str) -> String {
         "normalise" => "准备解析",
         "open" => "建立读取端",
         "reach" => "连通",
+        "reach and authenticate" => "连通并登录",
+        "read the call records" => "读取话单",
         "authenticate" => "登录",
         "read the list" => "读取列表",
         "read an item's own page" => "读取详情页",

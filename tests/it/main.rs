@@ -37,6 +37,7 @@ mod console_connectors;
 mod console_desk;
 #[cfg(test)]
 mod console_desk_browser;
+#[cfg(test)]
 mod console_rules;
 #[cfg(test)]
 mod console_tls;
@@ -46,6 +47,8 @@ mod console_watch;
 mod crash;
 #[cfg(test)]
 mod desk;
+#[cfg(test)]
+mod exchange;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
@@ -61,6 +64,8 @@ mod new_adapter;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]
+mod platform;
+#[cfg(test)]
 mod portal;
 #[cfg(test)]
 mod portal_forms;
@@ -70,6 +75,8 @@ mod process;
 mod pushes;
 #[cfg(test)]
 mod reconcile;
+#[cfg(test)]
+mod recordings;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]

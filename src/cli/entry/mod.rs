@@ -1,6 +1,7 @@
 //! `jiesu entry`: what came in, what became of it, and what a person decides about it.
 
 mod decide;
+mod recording;
 mod unseal;
 
 use std::{io::Read as _, path::PathBuf};
@@ -70,6 +71,17 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// 取通话录音；先记入审计，网关不留存 / fetch the recording of the call; written down before, kept nowhere here
+    Recording {
+        /// 来件编号 / entry
+        id: EntryId,
+        /// 原因 / why
+        #[arg(long, value_parser = open::reason)]
+        reason: String,
+        /// 写入此新文件；- 为标准输出 / the new file to write, - for standard output
+        #[arg(long, value_name = "FILE", default_value = "-")]
+        out: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -122,6 +134,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<Rep
             decide::decide(global, id, disposition, article, reason).await
         }
         Command::Unseal { id, reason, out } => unseal::run(global, id, &reason, out.as_deref()).await,
+        Command::Recording { id, reason, out } => recording::run(global, id, &reason, &out).await,
     }
 }
 

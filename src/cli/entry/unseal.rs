@@ -1,6 +1,10 @@
 //! Unsealing (Article 24; design promise 5): first it is written down who does it and why, then it is shown.
 
-use std::{io::Write as _, path::Path};
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::Path,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use connectors::complaint::Petitioner;
@@ -66,12 +70,19 @@ fn told(petitioner: &Petitioner) -> String {
 
 /// Writes the bytes as they are, for their owner only.
 fn keep(path: &Path, raw: &[u8]) -> Result<(), Failure> {
+    new_file(path).and_then(|mut file| file.write_all(raw)).map_err(|error| unwritable(path, &error))
+}
+
+/// A new file that only its owner can read.
+pub(super) fn new_file(path: &Path) -> io::Result<File> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).and_then(|mut file| file.write_all(raw)).map_err(|error| {
-        Failure::conflict(format!("{} 不能写入 / cannot be written: {error}", path.display()))
-            .remedy("换一个尚不存在的文件名；解封已记入审计")
-    })
+    options.open(path)
+}
+
+pub(super) fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::conflict(format!("{} 不能写入 / cannot be written: {error}", path.display()))
+        .remedy("换一个尚不存在的文件名；已记入审计")
 }
