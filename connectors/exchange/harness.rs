@@ -15,7 +15,6 @@ use crate::{
         server::{Answer, Server},
     },
     contract::Adapter,
-    registry::AdapterKind,
 };
 
 struct House {
@@ -38,7 +37,7 @@ fn record(item: &Given) -> Value {
 }
 
 impl PullHarness for House {
-    const ADAPTER: AdapterKind = AdapterKind::Exchange;
+    const ADAPTER: &'static str = "exchange";
 
     async fn start() -> Self {
         let records: Arc<Mutex<Vec<Value>>> = Arc::default();
