@@ -294,6 +294,16 @@ pub struct ShownComplaint {
     pub suggested: Suggestion,
 }
 
+/// Characters of a text that stand for a title that is missing.
+const BEGINNING: usize = 60;
+
+impl ShownComplaint {
+    /// Its title, or else the beginning of its text.
+    pub fn title(&self) -> String {
+        self.subject.clone().unwrap_or_else(|| self.body.chars().take(BEGINNING).collect())
+    }
+}
+
 /// By what an entry is matched with what is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatchKeys {

@@ -15,12 +15,7 @@ use jiesu::{
     config::{Config, ConnectorDefinition},
     gateway::Parts,
     ids::EntryId,
-    store::{
-        StoreError,
-        intake::Taken,
-        journal::Act,
-        read::{EntryFilter, Place},
-    },
+    store::{StoreError, intake::Taken, journal::Act, read::Place, search::EntryFilter},
 };
 use serde::Serialize;
 

@@ -1,6 +1,7 @@
 //! `jiesu ticket`: tickets as handlers see them.
 
 use jiesu::{
+    assess::Kind,
     ids::EntryId,
     matching::RelatedTicket,
     number::TicketNumber,
@@ -53,6 +54,17 @@ pub(crate) enum Command {
         #[arg(long)]
         reason: String,
     },
+    /// 更改类别；办结时限自立单时重算 / say of which kind a ticket is; its due time is reckoned anew
+    Kind {
+        /// 工单编号 / number
+        number: TicketNumber,
+        /// 类别：consult 咨询、suggest 建议、help 求助、complain 投诉 / the kind
+        #[arg(value_parser = ticket_merge::parsed_kind)]
+        kind: Kind,
+        /// 理由 / why
+        #[arg(long)]
+        reason: String,
+    },
     /// 热点：多人反映的事项 / matters that many people report
     Hotspots {
         /// 看多少天，并与之前同样长的时间相比 / days looked at, beside as many before
@@ -93,6 +105,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<Rep
             Report::of(global.json, &ticket, || show(&ticket, now))
         }
         Command::Merge { kept, merged, reason } => ticket_merge::merge(global, kept, merged, &reason).await,
+        Command::Kind { number, kind, reason } => ticket_merge::kind(global, number, kind, &reason).await,
         Command::Unmerge { merged, entry, reason } => ticket_merge::unmerge(global, merged, entry, &reason).await,
         Command::Hotspots { days, least, limit } => {
             ticket_merge::hot_spots(global, days, least, usize::from(limit)).await
@@ -122,9 +135,7 @@ pub(crate) fn due(ticket: &TicketView, now: Timestamp) -> String {
 
 /// The title of the complaint that opened it, or its beginning.
 pub(crate) fn title(ticket: &TicketView) -> String {
-    let Some(complaint) = ticket.complaints.first() else { return String::new() };
-    let shown = &complaint.shown;
-    shown.subject.clone().unwrap_or_else(|| shown.body.chars().take(60).collect())
+    ticket.complaints.first().map(|complaint| complaint.shown.title()).unwrap_or_default()
 }
 
 fn show(ticket: &TicketView, now: Timestamp) -> String {

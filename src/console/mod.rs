@@ -13,6 +13,7 @@
 //! | `session` | logging in and out, one-time links, the own password |
 //! | `overview`, `trend` | what came in and where it is, with pictures |
 //! | `connectors` | their states, switches, trials, cursors, definitions |
+//! | `desk` | entries, decisions, the lists of work, tickets |
 //! | `hotspots` | matters that many people report |
 //! | `rules` | versions of the rules, their text, trying and publishing them |
 //! | `queue`, `notices`, `alarms` | what waits to be taken over, what was told, what is wrong |
@@ -25,6 +26,7 @@ mod assets;
 mod attempts;
 mod audit;
 mod connectors;
+mod desk;
 mod hotspots;
 mod notices;
 mod overview;

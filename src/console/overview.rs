@@ -70,8 +70,8 @@ struct Row {
 /// The sum check over everything.
 struct Sums {
     received: i64,
-    /// Each place with its number.
-    places: Vec<(&'static str, i64)>,
+    /// Each place with its number, and where its entries are listed.
+    places: Vec<(&'static str, i64, String)>,
     waiting: i64,
     balances: bool,
     /// What is missing, or too many.
@@ -182,8 +182,14 @@ fn sums(counts: &Counts, lang: Lang) -> Sums {
         all.map(|count| count.amount).sum()
     };
     let received = of(Outcome::Received);
-    let places: Vec<_> = Outcome::PLACES.iter().map(|place| (lang.of("outcome", place.as_str()), of(*place))).collect();
-    let difference = received - counts.waiting - places.iter().map(|(_, amount)| amount).sum::<i64>();
+    let listed = |place: Outcome| match place {
+        Outcome::Held => "/console/held".to_owned(),
+        Outcome::Quarantined => "/console/quarantine".to_owned(),
+        _ => format!("/console/entries?place={}", place.as_str()),
+    };
+    let place = |place: Outcome| (lang.of("outcome", place.as_str()), of(place), listed(place));
+    let places: Vec<_> = Outcome::PLACES.into_iter().map(place).collect();
+    let difference = received - counts.waiting - places.iter().map(|(_, amount, _)| amount).sum::<i64>();
     Sums { received, places, waiting: counts.waiting, balances: difference == 0, difference }
 }
 

@@ -16,6 +16,7 @@ struct Entry {
 const FILES: &[&str] = &[
     include_str!("words.toml"),
     include_str!("words/compare.toml"),
+    include_str!("words/desk.toml"),
     include_str!("words/hotspots.toml"),
     include_str!("words/rules.toml"),
 ];

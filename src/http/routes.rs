@@ -67,6 +67,7 @@ fn table(metrics_open: bool) -> Vec<(Access, Routes)> {
         (READ, routes!(tickets::show)),
         (ADMIN, routes!(merges::merge)),
         (ADMIN, routes!(merges::unmerge)),
+        (ADMIN, routes!(merges::kind)),
         (ADMIN, routes!(merges::split)),
         (READ, routes!(merges::hot_spots)),
         (READ, routes!(merges::labels)),

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use worker::{IssueError, IssueOptions, Issuer, PETITIONER, RECIPIENT, Tools, hotline_zone};
 
 use crate::{
-    assess::{Article, Disposition, Urgency, Verdict},
+    assess::{Article, Disposition, Kind, Urgency, Verdict},
     ids::{EntryId, TicketId},
     matching::{Neighbour, Signature},
     number::TicketNumber,
@@ -39,6 +39,28 @@ pub struct Ruling {
     pub article: Article,
     /// Why.
     pub reason: String,
+    /// Of which kind it is, where the person says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// What the petitioner is told besides: where to turn, or what is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+    /// The ticket that it belongs to, where the person says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<TicketNumber>,
+}
+
+impl Ruling {
+    /// A ruling that leaves everything else to the gateway.
+    pub fn new(
+        actor: impl Into<String>,
+        disposition: Disposition,
+        article: Article,
+        reason: impl Into<String>,
+    ) -> Self {
+        let (actor, reason) = (actor.into(), reason.into());
+        Self { actor, disposition, article, reason, kind: None, advice: None, into: None }
+    }
 }
 
 /// How a complaint stands to its ticket.

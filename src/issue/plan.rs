@@ -68,7 +68,8 @@ pub fn questions(candidates: &[Candidate]) -> Questions {
         }
         questions.matters.extend(matter_keys(assessed));
         questions.messages.extend(assessed.verdict.keys.answers.iter().cloned());
-        if let Some(number) = quoted(assessed) {
+        let into = candidate.ruling.as_ref().and_then(|ruling| ruling.into);
+        for number in quoted(assessed).into_iter().chain(into) {
             questions.quoted.push(number);
             questions.quoting.extend(assessed.petitioner_keys.iter().cloned());
         }
@@ -186,7 +187,13 @@ impl<'a> Planner<'a, '_> {
         self.plan.done.push((candidate.entry, candidate.again));
         let prior = self.known.prior.get(&candidate.entry).copied();
         let assessed = match candidate.outcome.clone() {
-            Outcome::Assessed(assessed) => assessed,
+            Outcome::Assessed(mut assessed) => {
+                if let Some(kind) = candidate.ruling.as_ref().and_then(|ruling| ruling.kind) {
+                    let verdict = &mut assessed.verdict;
+                    (verdict.kind, verdict.due_kind, verdict.kind_certain) = (kind, kind, true);
+                }
+                assessed
+            }
             Outcome::Unreadable { stage, reason } => {
                 // An entry that was issued before keeps its place, whatever a later version makes of it.
                 if prior.is_none() {
@@ -345,6 +352,9 @@ impl<'a> Planner<'a, '_> {
         {
             return None;
         }
+        if let Some(joins) = self.by_ruling(candidate, assessed) {
+            return Some(joins);
+        }
         let state = (&candidate.connector, &candidate.external_id);
         if let Some(ticket) = self.known.earlier.get(&candidate.entry).or_else(|| self.states.get(&state)) {
             let told = "同一来源、同一编号的来件有了新的内容".to_owned();
@@ -384,6 +394,15 @@ impl<'a> Planner<'a, '_> {
         }
         let by_words = self.context.join_other_words.then_some(matched);
         self.same_text(candidate, assessed).or_else(|| self.same_matter(by_words?))
+    }
+
+    /// The ticket that a person says it belongs to.
+    fn by_ruling(&self, candidate: &Candidate, assessed: &Assessed) -> Option<Joins> {
+        let number = candidate.ruling.as_ref()?.into?;
+        let ticket = *self.known.quoted.get(&number)?;
+        let own = assessed.petitioner_keys.iter().any(|key| self.known.belongs.contains(&(key.clone(), ticket)));
+        let relation = if own { Relation::Repeat } else { Relation::CoReport };
+        Some(Joins { ticket, relation, sign: "person", told: Some(format!("由工作人员并入工单 {number}")) })
     }
 
     /// The ticket of the very same text, if a person has not said that this entry is not its.
@@ -546,7 +565,10 @@ fn decide(candidate: &Candidate, assessed: &Assessed) -> Decided {
     match &candidate.ruling {
         Some(ruling) => Decided {
             disposition: ruling.disposition,
-            grounds: Grounds { advice: None, ..own_grounds("person", ruling.article, ruling.reason.clone()) },
+            grounds: Grounds {
+                advice: ruling.advice.clone(),
+                ..own_grounds("person", ruling.article, ruling.reason.clone())
+            },
             actor: ruling.actor.clone(),
             reason: Some(ruling.reason.clone()),
         },

@@ -198,6 +198,7 @@ impl Issuer {
     async fn work(&self, stop: Option<&CancellationToken>) -> Result<Option<usize>, IssueError> {
         let Some(mut lease) = self.lease().await? else { return Ok(None) };
         let mut renewed = self.clock.now();
+        self.store.release_rulings(renewed).await?;
         self.recall.lock().await.catch_up(&self.store, &lease, &self.tools.vocabulary, self.since(renewed)).await?;
         let mut issued = 0;
         let mut after = EntryId(0);

@@ -117,7 +117,7 @@ impl Store {
             Some(_) => Some(row::json(&found, "complaint", "matching")?),
             None => None,
         };
-        let title = shown.subject.unwrap_or_else(|| shown.body.chars().take(60).collect());
+        let title = shown.title();
         Ok((title, shown.place.or(matching.and_then(|matching| matching.place))))
     }
 }

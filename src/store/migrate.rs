@@ -37,6 +37,7 @@ const SCRIPTS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../migrations/0010_console.sqlite.sql"),
         include_str!("../../migrations/0010_console.postgres.sql"),
     ),
+    (14, "desk", include_str!("../../migrations/0014_desk.sql"), include_str!("../../migrations/0014_desk.sql")),
     (15, "pages", include_str!("../../migrations/0015_pages.sql"), include_str!("../../migrations/0015_pages.sql")),
 ];
 

@@ -241,10 +241,10 @@ impl Store {
     }
 }
 
-const SHOWN: &str =
+pub(super) const SHOWN: &str =
     "SELECT id, entry_id, template, subject, body, state, reason, attempts, created_at, sent_at FROM notice";
 
-fn shown(found: &AnyRow) -> Result<ShownNotice, StoreError> {
+pub(super) fn shown(found: &AnyRow) -> Result<ShownNotice, StoreError> {
     Ok(ShownNotice {
         id: row::get(found, "id")?,
         entry: EntryId(row::get(found, "entry_id")?),

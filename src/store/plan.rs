@@ -34,9 +34,9 @@ const SIGNATURES: ManyRows = ManyRows {
 
 const DECISIONS: ManyRows = ManyRows {
     doing: "noting decisions",
-    head: "INSERT INTO decision (entry_id, at, actor, disposition, article, rule, reason, ticket_id) VALUES ",
+    head: "INSERT INTO decision (entry_id, at, actor, disposition, article, rule, reason, ticket_id, grounds) VALUES ",
     tail: "",
-    columns: 8,
+    columns: 9,
 };
 
 const PETITIONER_KEYS: ManyRows = ManyRows {
@@ -206,6 +206,7 @@ async fn complaints(transaction: &mut Write, dialect: Dialect, plan: &Plan) -> R
                 .bind(complaint.grounds.rule.clone())
                 .bind(complaint.reason.clone())
                 .bind(complaint.ticket.map(|ticket| ticket.0))
+                .bind(to_json(&complaint.grounds))
         })
         .await?;
     PETITIONER_KEYS

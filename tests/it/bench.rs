@@ -327,7 +327,7 @@ impl Bench {
                 channel: Channel::Portal,
                 received_at: now,
                 outcome: Outcome::Assessed(Box::new(self.assessed(pending.id, said))),
-                ruling: None,
+                ruling: pending.ruling.clone(),
                 again: pending.again,
                 route: Route::None,
             })

@@ -26,7 +26,8 @@ use jiesu::{
     store::{
         Dialect, Store, StoreOptions,
         journal::Act,
-        read::{Accounting, EntryFilter, EntrySummary},
+        read::{Accounting, EntrySummary},
+        search::EntryFilter,
     },
 };
 use jiff::Timestamp;

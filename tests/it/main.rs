@@ -34,6 +34,10 @@ mod console_browser_rules;
 #[cfg(test)]
 mod console_connectors;
 #[cfg(test)]
+mod console_desk;
+#[cfg(test)]
+mod console_desk_browser;
+#[cfg(test)]
 mod console_rules;
 #[cfg(test)]
 mod console_tls;

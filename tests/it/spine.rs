@@ -399,12 +399,7 @@ async fn ruled(dialect: Dialect) {
     assert_eq!(site.push("calls", "big", body).await.unwrap().status, StatusCode::PAYLOAD_TOO_LARGE);
     let held = newest(&store, 1).await;
     assert_eq!(held.summary.place, Place::Held);
-    let ruling = Ruling {
-        actor: "admin".to_owned(),
-        disposition: Disposition::Accept,
-        article: Article::new(5),
-        reason: "已致电来电人核实".to_owned(),
-    };
+    let ruling = Ruling::new("admin", Disposition::Accept, Article::new(5), "已致电来电人核实");
     let id = held.summary.id.to_string();
     let act = Act { actor: "admin", action: "entry.decide", subject: &id, reason: Some(&ruling.reason) };
     store.reissue(held.summary.id, Some(&ruling), act, now()).await.unwrap();

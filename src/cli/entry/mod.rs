@@ -8,12 +8,13 @@ use std::{io::Read as _, path::PathBuf};
 use connectors::entry::ConnectorName;
 use jiesu::{
     assess::{self, Article, Disposition},
+    desk::Contact,
     ids::EntryId,
-    mask::{canonical_email, canonical_phone},
-    seal::{IndexKind, Keyring},
+    seal::Keyring,
     store::{
         journal::Act,
-        read::{EntryFilter, EntryStory, EntrySummary, Place},
+        read::{EntryStory, EntrySummary, Place},
+        search::EntryFilter,
     },
 };
 use jiff::Timestamp;
@@ -128,26 +129,34 @@ async fn list_entries(global: &Global, list: List) -> anyhow::Result<Report> {
     let (config, store) = open::store(global).await?;
     let now = open::clock().now();
     let sought = match (&list.phone, &list.email) {
-        (Some(phone), _) => Some(("phone", IndexKind::Phone, canonical_phone(&given(phone)?))),
-        (None, Some(email)) => Some(("email", IndexKind::Email, canonical_email(&given(email)?))),
+        (Some(phone), _) => Some((given(phone)?, false)),
+        (None, Some(email)) => Some((given(email)?, true)),
         (None, None) => None,
     };
     let mut petitioner = None;
-    if let Some((by, kind, canonical)) = sought {
-        let canonical = canonical.ok_or_else(|| {
+    if let Some((text, email)) = &sought {
+        let contact = if *email { Contact::Email(text) } else { Contact::Phone(text) };
+        let by = contact.by();
+        let keyring = Keyring::load(&config.seal.keys)?;
+        let key = contact.key(&keyring).ok_or_else(|| {
             Failure::usage(format!("--{by} 不是完整的号码或地址 / --{by} is no whole number or address"))
                 .remedy("手机号 11 位；固定电话加区号")
         })?;
-        let keyring = Keyring::load(&config.seal.keys)?;
         // Whoever looks for a person is written down, without whom they looked for.
         let actor = open::actor();
         store.audit(Act { actor: &actor, action: "entry.search", subject: by, reason: None }, now).await?;
-        petitioner = Some(keyring.index(kind, &canonical).0.to_vec());
+        petitioner = Some(key);
     }
     if let Some(name) = &list.connector {
         open::connector(&config, &store, name).await?;
     }
-    let filter = EntryFilter { connector: list.connector, place: list.place, petitioner, before: list.before };
+    let filter = EntryFilter {
+        connector: list.connector,
+        place: list.place,
+        petitioner,
+        before: list.before,
+        ..EntryFilter::default()
+    };
     let entries = store.entries(&filter, list.limit).await?;
     Report::of(global.json, &entries, || entries_table(&entries, now))
 }

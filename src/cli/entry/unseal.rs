@@ -5,11 +5,10 @@ use std::{io::Write as _, path::Path};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use connectors::complaint::Petitioner;
 use jiesu::{
+    desk::{self, UnsealError, Unsealed},
     ids::EntryId,
-    intake::{RAW, raw_identity},
-    issue::PETITIONER,
-    seal::{Keyring, SealContext},
-    store::{Store, StoreError, journal::Act},
+    seal::Keyring,
+    store::merges::Asked,
 };
 use serde_json::{Value, json};
 
@@ -24,13 +23,13 @@ use crate::cli::{
 pub(crate) async fn run(global: &Global, id: EntryId, reason: &str, out: Option<&Path>) -> anyhow::Result<Report> {
     let (config, store) = open::store(global).await?;
     let keyring = Keyring::load(&config.seal.keys)?;
-    let (sealed, [connector, external_id, revision]) = store.sealed_raw(id).await?;
-    let (actor, subject) = (open::actor(), id.to_string());
-    let act = Act { actor: &actor, action: "entry.unseal", subject: &subject, reason: Some(reason) };
-    store.audit(act, open::clock().now()).await?;
-
-    let raw = keyring.open(SealContext::new(RAW, &raw_identity(&connector, &external_id, &revision)), &sealed)?;
-    let petitioner = petitioner(&store, &keyring, id).await?;
+    let actor = open::actor();
+    let asked = Asked { actor: &actor, reason, now: open::clock().now() };
+    let opened = desk::unseal(&store, &keyring, id, asked).await.map_err(|error| match error {
+        UnsealError::Store(error) => anyhow::Error::from(error),
+        UnsealError::Seal(error) => error.into(),
+    })?;
+    let Unsealed { raw, petitioner, .. } = opened;
     if let Some(path) = out {
         keep(path, &raw)?;
     }
@@ -48,15 +47,6 @@ pub(crate) async fn run(global: &Global, id: EntryId, reason: &str, out: Option<
             None => format!("{who}\n原件 / raw entry\n{}", clean(&String::from_utf8_lossy(&raw))),
         }
     })
-}
-
-/// An entry that could not be read, or is not issued yet, has no petitioner.
-async fn petitioner(store: &Store, keyring: &Keyring, id: EntryId) -> anyhow::Result<Option<Petitioner>> {
-    let sealed = match store.sealed_petitioner(id).await {
-        Err(StoreError::Missing { .. }) => return Ok(None),
-        sealed => sealed?,
-    };
-    Ok(Some(keyring.open_json(SealContext::new(PETITIONER, &id.to_string()), &sealed)?))
 }
 
 fn told(petitioner: &Petitioner) -> String {
