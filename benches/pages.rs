@@ -54,7 +54,7 @@ const PAGES: &[&str] = &[
     "/console/entries?place=ticket",
     "/console/entries?place=held",
     "/console/entries?place=declined",
-    "/console/entries?place=quarantined",
+    "/console/entries?place=quarantine",
     "/console/entries?connector=mayor-mailbox",
     "/console/entries?connector=mayor-mailbox&place=guided",
     "/console/entries?since={month}&until={month}",
