@@ -41,11 +41,29 @@ use sqlx::{AnyPool, AssertSqlSafe, any::AnyPoolOptions};
 /// How long a page may take, in milliseconds, of a hundred all but one.
 const AIM: f64 = 100.0;
 
-/// Every page, with what is asked of it. `{entry}`, `{held}` and `{ticket}` stand for one that is there, `{version}` for the
-/// rules in force.
+/// Every page, with what is asked of it. `{entry}`, `{held}` and `{ticket}` stand for one that is there, `{month}` for a day a
+/// month ago, `{version}` for the rules in force. The words are one that every text has, and one that none has.
 const PAGES: &[&str] = &[
     "/console",
     "/console/alarms",
+    "/console/held",
+    "/console/held?before={held}",
+    "/console/quarantine",
+    "/console/entries",
+    "/console/entries?before={entry}",
+    "/console/entries?place=ticket",
+    "/console/entries?place=held",
+    "/console/entries?place=declined",
+    "/console/entries?place=quarantine",
+    "/console/entries?connector=mayor-mailbox",
+    "/console/entries?connector=mayor-mailbox&place=guided",
+    "/console/entries?since={month}&until={month}",
+    "/console/entries?since={month}&place=held",
+    "/console/entries?words=%E8%B7%AF%E7%81%AF",
+    "/console/entries?words=%E6%B2%A1%E6%9C%89%E8%BF%99%E4%B8%AA%E8%AF%8D",
+    "/console/entries/{entry}",
+    "/console/entries/{held}",
+    "/console/tickets/{ticket}",
     "/console/connectors",
     "/console/connectors/new",
     "/console/connectors/new/mailbox",
@@ -154,7 +172,13 @@ fn filled(page: &str, tickets: i64, version: &str) -> String {
     page.replace("{entry}", &(middle + middle / 5).to_string())
         .replace("{held}", &entry_of_other(20 * (tickets / 200)).to_string())
         .replace("{ticket}", &number(middle).to_string())
+        .replace("{month}", &month_ago().to_string())
         .replace("{version}", &version.replace('+', "%2B"))
+}
+
+fn month_ago() -> Date {
+    let today = jiff::tz::TimeZone::UTC.to_datetime(Timestamp::now()).date();
+    today.checked_sub(30.days()).expect("a day")
 }
 
 fn percentile(sorted: &[f64], part: f64) -> f64 {

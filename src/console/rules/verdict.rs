@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::{
     assess::{Assessor, Verdict},
-    console::{trouble::Trouble, words::Lang},
+    console::{desk::cited, trouble::Trouble, words::Lang},
 };
 
 /// A verdict as a page shows it.
@@ -51,7 +51,7 @@ fn told(verdict: &Verdict, lang: Lang) -> Told {
         evidence => format!("{subject}（{evidence}）"),
     });
     let facts = [
-        ("verdict.article", article(grounds.article, lang)),
+        ("verdict.article", cited(grounds.article, lang)),
         ("verdict.rule", format!("{} · {}", grounds.rule, grounds.rules_version)),
         ("verdict.score", format!("{} / 100", grounds.score)),
         ("verdict.evidence", grounds.evidence.join("；")),
@@ -71,12 +71,5 @@ fn told(verdict: &Verdict, lang: Lang) -> Told {
             .filter(|(_, words)| !words.is_empty())
             .map(|(key, words)| (lang.t(key), words))
             .collect(),
-    }
-}
-
-fn article(article: crate::assess::Article, lang: Lang) -> String {
-    match lang {
-        Lang::Zh => article.chinese(),
-        Lang::En => article.to_string(),
     }
 }
