@@ -164,7 +164,7 @@ impl Settings {
 }
 
 /// A number out of its range, told with the range.
-fn bounded(mistakes: &mut Vec<Mistake>, field: &str, value: u32, range: std::ops::RangeInclusive<u32>) {
+fn bounded(mistakes: &mut Vec<Mistake>, field: &str, value: u32, range: &std::ops::RangeInclusive<u32>) {
     if !range.contains(&value) {
         let message = format!("{value} is not within {} and {}", range.start(), range.end());
         mistakes.push(Mistake::new(format!("/{field}"), message));
@@ -187,10 +187,10 @@ impl Adapter for Settings {
         if self.contexts.len() > MAX_LIST {
             mistakes.push(Mistake::new("/contexts", format!("{MAX_LIST} contexts at most")));
         }
-        bounded(&mut mistakes, "ping_seconds", self.ping_seconds, 1..=3600);
-        bounded(&mut mistakes, "waiting_events", self.waiting_events, 100..=1_000_000);
-        bounded(&mut mistakes, "line_bytes", self.line_bytes, 1024..=1_048_576);
-        bounded(&mut mistakes, "message_bytes", self.message_bytes, 4096..=16_777_216);
+        bounded(&mut mistakes, "ping_seconds", self.ping_seconds, &(1..=3600));
+        bounded(&mut mistakes, "waiting_events", self.waiting_events, &(100..=1_000_000));
+        bounded(&mut mistakes, "line_bytes", self.line_bytes, &(1024..=1_048_576));
+        bounded(&mut mistakes, "message_bytes", self.message_bytes, &(4096..=16_777_216));
         if let Some(records) = &self.records {
             mistakes.extend(mapping::below("/records", records.mistakes()));
         }

@@ -149,8 +149,8 @@ impl Records {
                     .push(Mistake::new(format!("/fields/{name}"), message).suggest(format!("{name} = [\"/{name}\"]")));
             }
         }
-        bounded(&mut mistakes, "every_seconds", self.every_seconds, 10..=86_400);
-        bounded(&mut mistakes, "overlap_seconds", self.overlap_seconds, 0..=604_800);
+        bounded(&mut mistakes, "every_seconds", self.every_seconds, &(10..=86_400));
+        bounded(&mut mistakes, "overlap_seconds", self.overlap_seconds, &(0..=604_800));
         mistakes
     }
 

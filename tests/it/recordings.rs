@@ -17,9 +17,21 @@ use crate::{
 
 const TOKEN: &str = "a-token-of-the-recording-server";
 
-#[tokio::test]
-async fn d03_a_recording_is_fetched_on_the_record_from_where_the_settings_say_and_nowhere_else() {
-    let site = Site::new(Dialect::Sqlite).await;
+/// Connector, call, and where its recording is said to be.
+const REFERENCES: [(&str, &str, &str); 9] = [
+    ("calls", "good", "1.wav"),
+    ("calls", "page", "page.wav"),
+    ("calls", "long", "long.wav"),
+    ("calls", "gone", "2.wav"),
+    ("calls", "out", "../secret"),
+    ("calls", "inside", "http://127.0.0.1:1/latest/meta-data"),
+    ("calls", "elsewhere", "http://169.254.169.254/latest/meta-data"),
+    ("calls", "unrecorded", ""),
+    ("bare", "bare", "1.wav"),
+];
+
+/// A server of recordings that wants a token, and has more than recordings.
+async fn recordings() -> Server {
     let sound = async |headers: HeaderMap| {
         let bearer = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         if bearer == format!("Bearer {TOKEN}") {
@@ -33,7 +45,13 @@ async fn d03_a_recording_is_fetched_on_the_record_from_where_the_settings_say_an
         .route("/calls/page.wav", get(async || ([("content-type", "text/html")], "<script>alert(1)</script>")))
         .route("/calls/long.wav", get(async || vec![0_u8; 5000]))
         .route("/secret", get(async || "what is inside"));
-    let server = Server::serve(router).await;
+    Server::serve(router).await
+}
+
+#[tokio::test]
+async fn d03_a_recording_is_fetched_on_the_record_from_where_the_settings_say_and_nowhere_else() {
+    let site = Site::new(Dialect::Sqlite).await;
+    let server = recordings().await;
     let base = &server.base;
     std::fs::write(site.file().with_file_name("rec-token"), TOKEN).unwrap();
     let table = |name: &str, more: &str| {
@@ -53,25 +71,14 @@ async fn d03_a_recording_is_fetched_on_the_record_from_where_the_settings_say_an
     ));
     let gateway = site.start().await;
     let store = site.store().await;
-    let references = [
-        ("calls", "good", "1.wav"),
-        ("calls", "page", "page.wav"),
-        ("calls", "long", "long.wav"),
-        ("calls", "gone", "2.wav"),
-        ("calls", "out", "../secret"),
-        ("calls", "inside", "http://127.0.0.1:1/latest/meta-data"),
-        ("calls", "elsewhere", "http://169.254.169.254/latest/meta-data"),
-        ("calls", "unrecorded", ""),
-        ("bare", "bare", "1.wav"),
-    ];
-    for (connector, id, reference) in references {
+    for (connector, id, reference) in REFERENCES {
         let event = value!({ "event": "hung_up", "call_id": id, "end": "2026-11-20 09:04:00", "recording": reference, "form": {
             "title": "停水不通知", "place": "白塔区新华小区", "course": format!("新华小区{id}号楼从早上起停水，没有接到任何通知。"),
         }});
         let answered = site.push(connector, id, event.to_string()).await.unwrap();
         assert_eq!(answered.status, StatusCode::OK, "{}", json(&answered));
     }
-    store.settled(references.len()).await;
+    store.settled(REFERENCES.len()).await;
     let entries = store.all_entries().await;
     let id = |call: &str| entries.iter().find(|entry| entry.external_id == call).unwrap().id;
     let token = |byte: u8| {
