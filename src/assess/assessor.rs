@@ -13,7 +13,7 @@ use super::{
     find::{self, Found, Part},
     rules::Role,
     screen::{self, Circumstances},
-    suggest, text,
+    suggest, support, text,
 };
 use crate::{
     mask::{KNOWN_LIMIT, canonical_email, canonical_phone, mask},
@@ -76,10 +76,13 @@ impl Assessor {
         let asks = classified.plausible.contains(&Kind::Consult);
         let circumstances = Circumstances { channel, meaningful, follow_up: keys.ticket.is_some(), asks, old };
         let screened = screen::screen(&self.rules, &found, &circumstances);
+        let signal = support::signal(&self.rules, &complaint);
+        let screened = support::support(&self.rules, screened, signal.as_ref());
         let screened = screen::nameless(&self.rules, screened, complaint.nameless.as_ref());
         let mut shown = shown;
         shown.suggested = suggest::suggest(&self.rules, &found, screened.urgency);
         shown.suggested.kinds.clone_from(&classified.plausible);
+        shown.suggested.signal = signal;
         Verdict {
             shown,
             disposition: screened.disposition,

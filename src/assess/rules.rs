@@ -7,13 +7,19 @@
 mod compile;
 mod file;
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use aho_corasick::AhoCorasick;
 use connectors::complaint::Channel;
 pub(super) use file::PlaceCondition;
 
-use super::{Article, Disposition, Kind, Urgency};
+use super::{
+    Article, Disposition, Kind, Urgency,
+    model::{Model, ModelError},
+};
 
 /// The rule file that comes with the program.
 const SHIPPED: &str = include_str!("../../rules/liaoyang.toml");
@@ -24,8 +30,28 @@ const SUBJECTS: &str = include_str!("../../rules/subjects.toml");
 /// The handling units that come with the program.
 const UNITS: &str = include_str!("../../rules/units.toml");
 
+/// The trained model that comes with the program.
+const MODEL: &str = include_str!("../../rules/urgency.model");
+
+/// The same, read once.
+static SHIPPED_MODEL: LazyLock<Result<Arc<Model>, ModelError>> = LazyLock::new(|| Model::parse(MODEL).map(Arc::new));
+
 /// Longest rule file, in bytes.
 pub const FILE_LIMIT: usize = 1 << 20;
+
+/// The trained model: the one given, or the one that comes with the program.
+fn model(text: Option<&str>) -> Result<Arc<Model>, RulesError> {
+    let model = match text {
+        Some(text) => Model::parse(text).map(Arc::new),
+        None => SHIPPED_MODEL.clone(),
+    };
+    let failed = |line, problem: String| RulesError { file: SourceFile::Model, line, problem, suggestion: None };
+    let model = model.map_err(|error| failed(error.line, error.problem))?;
+    match Urgency::ALL.iter().find(|urgency| !model.classes().iter().any(|class| class == urgency.as_str())) {
+        Some(missing) => Err(failed(4, format!("there is no class {:?}", missing.as_str()))),
+        None => Ok(model),
+    }
+}
 
 /// Most rules in a file.
 pub const RULE_LIMIT: usize = 500;
@@ -50,6 +76,8 @@ pub struct Sources<'a> {
     pub subjects: Option<&'a str>,
     /// Handling units by their duties.
     pub units: Option<&'a str>,
+    /// The trained model of urgency; used only where the rules have a `[model]` table.
+    pub model: Option<&'a str>,
 }
 
 /// Which of the files a mistake is in.
@@ -63,6 +91,8 @@ pub enum SourceFile {
     Subjects,
     /// The handling units.
     Units,
+    /// The trained model.
+    Model,
 }
 
 impl SourceFile {
@@ -72,6 +102,7 @@ impl SourceFile {
             Self::Places => "gazetteer",
             Self::Subjects => "file of subjects",
             Self::Units => "file of units",
+            Self::Model => "model file",
         }
     }
 }
@@ -100,6 +131,7 @@ pub struct RuleSet {
     pub(super) units: Vec<Unit>,
     pub(super) emergency_unit: Option<String>,
     pub(super) thin: Thin,
+    pub(super) support: Option<Support>,
     pub(super) kinds: Kinds,
     pub(super) places: Places,
     pub(super) negations: Vec<String>,
@@ -171,6 +203,18 @@ pub(super) struct Thin {
     pub(super) vague: usize,
     pub(super) advice: String,
     pub(super) elements: Vec<Element>,
+}
+
+/// The trained model beside the rules, and from which share on, in hundredths, what it sees counts.
+#[derive(Debug)]
+pub(super) struct Support {
+    pub(super) model: Arc<Model>,
+    pub(super) danger: u8,
+    pub(super) supply: u8,
+    /// So many characters are read: the title, the request and how the text begins.
+    pub(super) longest: usize,
+    /// What a petitioner is told whom the model alone takes to be in danger.
+    pub(super) advice: String,
 }
 
 /// How the kind of request is weighed.
@@ -274,6 +318,7 @@ impl RuleSet {
             places: places.as_ref().map(|(file, text)| (file, *text)),
             subjects: (&file::read_subjects(subjects).map_err(|error| error.within(SourceFile::Subjects))?, subjects),
             units: (&file::read_units(units).map_err(|error| error.within(SourceFile::Units))?, units),
+            model: sources.model,
         })
     }
 

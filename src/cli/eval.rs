@@ -194,7 +194,7 @@ fn classes_of(text: &mut String, classes: &[scope::Class]) {
     }
 }
 
-fn rate_of(rate: Rate) -> String {
+pub(crate) fn rate_of(rate: Rate) -> String {
     let Rate { hits, of, share, low, high } = rate;
     format!("{:.1} % ({hits}/{of}) [{:.1}, {:.1}]", share * 100.0, low * 100.0, high * 100.0)
 }

@@ -37,6 +37,7 @@ mod table;
 mod ticket;
 mod ticket_merge;
 mod trail;
+mod train;
 mod words;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
@@ -117,6 +118,8 @@ enum Command {
     /// 用标注数据衡量判断 / figures of judgement on labelled data
     #[command(subcommand)]
     Eval(eval::Command),
+    /// 用标注数据训练模型 / make a model of labelled texts
+    Train(train::Arguments),
     /// 演示：在本机上播放全部渠道，不需要任何外部服务 / play every channel on this machine, with nothing outside
     Demo(demo::Arguments),
     /// 查询运行中的网关是否正常 / ask the running gateway whether it is well
@@ -163,6 +166,7 @@ async fn run(cli: Cli) -> anyhow::Result<Report> {
         Command::Rules(command) => rules::run(&global, command).await,
         Command::Backtest(arguments) => backtest::run(&global, arguments).await,
         Command::Eval(command) => eval::run(&global, &command),
+        Command::Train(arguments) => train::run(&global, &arguments),
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Health => health::run(&global).await,
     }

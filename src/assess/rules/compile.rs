@@ -8,8 +8,8 @@ use toml::Spanned;
 
 use super::{
     Element, Kinds, PATTERN_LIMIT, Phrase, Places, RULE_LIMIT, Role, Rule, RuleSet, RulesError, SUBJECT_LIMIT,
-    SourceFile, Subject, Thin, UNIT_LIMIT, Unit, Use,
-    file::{self, File, KindFile, PlacesFile, RuleFile, SubjectsFile, Text, ThinFile, UnitsFile},
+    SourceFile, Subject, Support, Thin, UNIT_LIMIT, Unit, Use,
+    file::{self, File, KindFile, ModelFile, PlacesFile, RuleFile, SubjectsFile, Text, ThinFile, UnitsFile},
 };
 use crate::assess::{Article, Disposition, Kind, text::normal};
 
@@ -28,6 +28,7 @@ pub(super) struct Files<'a> {
     pub(super) places: Option<(&'a PlacesFile, &'a str)>,
     pub(super) subjects: (&'a SubjectsFile, &'a str),
     pub(super) units: (&'a UnitsFile, &'a str),
+    pub(super) model: Option<&'a str>,
 }
 
 pub(super) fn compile(files: &Files<'_>) -> Result<RuleSet, RulesError> {
@@ -46,6 +47,7 @@ pub(super) fn compile(files: &Files<'_>) -> Result<RuleSet, RulesError> {
     builder.add(&file.administrative, Role::Administrative)?;
     builder.clauses(file)?;
     let thin = builder.thin(&file.thin)?;
+    let support = builder.support(file.model.as_ref(), files.model)?;
     let kinds = builder.kinds(file)?;
     let place_file = match files.places {
         Some((places, text)) => {
@@ -74,6 +76,7 @@ pub(super) fn compile(files: &Files<'_>) -> Result<RuleSet, RulesError> {
         units,
         emergency_unit: files.units.0.emergency.clone(),
         thin,
+        support,
         kinds,
         places,
         negations: guards(&file.negations),
@@ -190,6 +193,17 @@ impl<'a> Builder<'a> {
             advice: thin.advice.clone(),
             elements,
         })
+    }
+
+    fn support(&self, file: Option<&ModelFile>, text: Option<&str>) -> Result<Option<Support>, RulesError> {
+        let Some(file) = file else { return Ok(None) };
+        for share in [&file.danger, &file.supply] {
+            if !(1..=100).contains(share.get_ref()) {
+                return Err(self.error(share, "a share of 1 to 100 hundredths must stand here".to_owned()));
+            }
+        }
+        let (danger, supply) = (*file.danger.get_ref(), *file.supply.get_ref());
+        Ok(Some(Support { model: super::model(text)?, danger, supply, longest: file.longest, advice: file.advice.clone() }))
     }
 
     fn kinds(&mut self, file: &File) -> Result<Kinds, RulesError> {

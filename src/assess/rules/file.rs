@@ -31,6 +31,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) administrative: Vec<Text>,
     pub(super) thin: ThinFile,
+    pub(super) model: Option<ModelFile>,
     #[serde(default)]
     pub(super) clauses: Vec<ClauseFile>,
     #[serde(default)]
@@ -71,6 +72,16 @@ pub(super) struct ThinFile {
     pub(super) filler: Vec<Text>,
     #[serde(default)]
     pub(super) element: Vec<ElementFile>,
+}
+
+/// From which share on, in hundredths, what the trained model sees counts.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModelFile {
+    pub(super) danger: Spanned<u8>,
+    pub(super) supply: Spanned<u8>,
+    pub(super) longest: usize,
+    pub(super) advice: String,
 }
 
 #[derive(Deserialize)]
