@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Kind, MatchKeys, RuleSet, ShownComplaint, Urgency, Verdict, classify,
     find::{self, Found, Part},
-    rules::Role,
+    rules::{ElementField, Role},
     screen::{self, Circumstances},
     suggest, support, text,
 };
@@ -74,7 +74,13 @@ impl Assessor {
         let old = complaint.made_at.is_some_and(|made| received_at.duration_since(made.at) > HAPPENING_NOW);
         let classified = classify::classify(&self.rules, &found, channel, complaint.label.as_deref());
         let asks = classified.plausible.contains(&Kind::Consult);
-        let circumstances = Circumstances { channel, meaningful, follow_up: keys.ticket.is_some(), asks, old };
+        let filled = [
+            (ElementField::Occurred, &complaint.occurred),
+            (ElementField::Place, &complaint.place),
+            (ElementField::Parties, &complaint.parties),
+        ];
+        let fields = filled.into_iter().filter(|(_, told)| told.is_some()).map(|(field, _)| field).collect();
+        let circumstances = Circumstances { channel, meaningful, follow_up: keys.ticket.is_some(), asks, fields, old };
         let screened = screen::screen(&self.rules, &found, &circumstances);
         let signal = support::signal(&self.rules, &complaint);
         let screened = support::support(&self.rules, screened, signal.as_ref());

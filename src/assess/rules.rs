@@ -14,7 +14,7 @@ use std::{
 
 use aho_corasick::AhoCorasick;
 use connectors::complaint::Channel;
-pub(super) use file::PlaceCondition;
+pub(super) use file::{ElementField, PlaceCondition};
 
 use super::{
     Article, Disposition, Kind, Urgency,
@@ -190,6 +190,8 @@ pub(super) struct Unit {
 pub(super) struct Element {
     /// How the petitioner is asked for it.
     pub(super) ask: String,
+    /// The field of a form in which it may be told.
+    pub(super) field: Option<ElementField>,
     /// Told where this many letters say something, whatever the words; 0 for never.
     pub(super) least: usize,
 }
@@ -201,6 +203,10 @@ pub(super) struct Thin {
     pub(super) least: usize,
     /// Below this many letters, what tells too few elements is vague.
     pub(super) vague: usize,
+    /// On what vagueness rests.
+    pub(super) vague_article: Article,
+    /// Below this many letters, what is accepted is asked for the elements that it does not tell.
+    pub(super) ask: usize,
     pub(super) advice: String,
     pub(super) elements: Vec<Element>,
 }
@@ -271,6 +277,8 @@ pub(super) enum Role {
     ElsewhereWeak,
     /// Tells an element that every complaint must tell.
     Element(u8),
+    /// Looks like such an element and names nothing: 我们小区.
+    NoElement(u8),
     /// Speaks for a subject, with this weight.
     Subject(u16, u8),
 }

@@ -9,7 +9,7 @@ use connectors::complaint::{Channel, Machine, Nameless};
 use super::{
     Article, Disposition, Grounds, Urgency,
     find::{Found, Part},
-    rules::{PlaceCondition, Role, Rule, RuleSet},
+    rules::{ElementField, PlaceCondition, Role, Rule, RuleSet},
 };
 
 /// Most pieces of evidence shown on each side.
@@ -34,6 +34,8 @@ pub(super) struct Circumstances {
     pub(super) follow_up: bool,
     /// It asks a question, which needs neither time nor parties.
     pub(super) asks: bool,
+    /// The fields of a form that are filled in.
+    pub(super) fields: Vec<ElementField>,
     /// It was made so long ago that nothing in it is happening now.
     pub(super) old: bool,
 }
@@ -215,16 +217,19 @@ pub(super) fn screen(rules: &RuleSet, found: &[Found], circumstances: &Circumsta
     }
     let missing = missing(rules, found, circumstances);
     if circumstances.meaningful < rules.thin.least && !circumstances.follow_up {
-        return thin(rules, "thin", &missing, urgency);
+        return thin(rules, "thin", rules.thin.article, &missing, urgency);
     }
     applying.retain(|(rule, ..)| rule.outcome != Disposition::Accept);
     // Too vague to be handled, and nothing else to say about it (Articles 8(2) and 13(4)).
     let vague = circumstances.meaningful < rules.thin.vague && missing.len() >= VAGUE;
     if vague && applying.is_empty() && !circumstances.follow_up && !circumstances.asks {
-        return thin(rules, "vague", &missing, urgency);
+        return thin(rules, "vague", rules.thin.vague_article, &missing, urgency);
     }
     if circumstances.follow_up || applying.is_empty() {
-        return accept(rules, found, &tallies, circumstances, urgency);
+        // Whoever is clear about the matter is served at once, and asked for what the handling unit will need.
+        let ask = circumstances.meaningful < rules.thin.ask && !circumstances.follow_up && !circumstances.asks;
+        let missing = if ask { missing } else { Vec::new() };
+        return accept(rules, found, &tallies, circumstances, (urgency, &missing));
     }
     // A matter elsewhere is elsewhere whatever else it is about.
     if let Some(elsewhere) =
@@ -257,16 +262,28 @@ pub(super) fn screen(rules: &RuleSet, found: &[Found], circumstances: &Circumsta
 /// What a complaint must tell and this one does not (Article 13(4)).
 fn missing(rules: &RuleSet, found: &[Found], circumstances: &Circumstances) -> Vec<String> {
     let told = |number: usize| {
-        let by_words = found.iter().any(|one| matches!(one.role, Role::Element(of) if usize::from(of) == number));
-        let least = rules.thin.elements[number].least;
-        by_words || (least > 0 && circumstances.meaningful >= least)
+        let element = &rules.thin.elements[number];
+        let of = |role: Role| match role {
+            Role::Element(of) | Role::NoElement(of) => usize::from(of) == number,
+            _ => false,
+        };
+        let nothing = |one: &Found| {
+            found.iter().any(|other| {
+                let around = other.part == one.part && other.start <= one.start && other.end >= one.end;
+                matches!(other.role, Role::NoElement(_)) && of(other.role) && around
+            })
+        };
+        let by_words = found.iter().any(|one| matches!(one.role, Role::Element(_)) && of(one.role) && !nothing(one));
+        by_words
+            || element.field.is_some_and(|field| circumstances.fields.contains(&field))
+            || (element.least > 0 && circumstances.meaningful >= element.least)
     };
     let elements = rules.thin.elements.iter().enumerate();
     elements.filter(|(number, _)| !told(*number)).map(|(_, element)| element.ask.clone()).collect()
 }
 
 /// Held until what is missing is told; the petitioner is asked for it.
-fn thin(rules: &RuleSet, rule: &str, missing: &[String], urgency: Urgency) -> Screened {
+fn thin(rules: &RuleSet, rule: &str, article: Article, missing: &[String], urgency: Urgency) -> Screened {
     let advice = if missing.is_empty() {
         rules.thin.advice.clone()
     } else {
@@ -275,7 +292,7 @@ fn thin(rules: &RuleSet, rule: &str, missing: &[String], urgency: Urgency) -> Sc
     let grounds = Grounds {
         rule: rule.to_owned(),
         rules_version: rules.version.clone(),
-        article: rules.thin.article,
+        article,
         evidence: Vec::new(),
         against: Vec::new(),
         advice: Some(advice),
@@ -290,13 +307,14 @@ fn accept(
     found: &[Found],
     tallies: &[Tally],
     circumstances: &Circumstances,
-    urgency: Urgency,
+    (urgency, missing): (Urgency, &[String]),
 ) -> Screened {
     let applies = rules
         .rules
         .iter()
         .zip(tallies)
         .find(|(rule, tally)| rule.outcome == Disposition::Accept && tally.strength(rule, circumstances).is_some());
+    let ask = (!missing.is_empty()).then(|| format!("为便于办理，请补充：{}。", missing.join("、")));
     let against = mentioned(rules, tallies);
     let score = u8::try_from(100 - 10 * against.len().min(5)).unwrap_or(100);
     let grounds = |rule: String, article, evidence, advice| Grounds {
@@ -309,7 +327,7 @@ fn accept(
         score,
     };
     let grounds = if let Some((rule, tally)) = applies {
-        grounds(rule.id.clone(), rule.article, tally.evidence.clone(), rule.advice.clone())
+        grounds(rule.id.clone(), rule.article, tally.evidence.clone(), rule.advice.clone().or(ask))
     } else {
         let weight = |clause: u8| -> usize {
             let of_clause = found.iter().filter(|one| one.role == Role::Clause(clause));
@@ -320,7 +338,7 @@ fn accept(
             [2, 1, 4, 3].into_iter().filter(|clause| weight(*clause) > 0).max_by_key(|clause| weight(*clause));
         let clause = fitting.unwrap_or(2);
         let evidence = spelled(rules, found, |one| one.role == Role::Clause(clause));
-        grounds(format!("accept.6_{clause}"), Article::clause(6, clause), evidence, None)
+        grounds(format!("accept.6_{clause}"), Article::clause(6, clause), evidence, ask)
     };
     Screened { disposition: Disposition::Accept, grounds, urgency }
 }

@@ -184,12 +184,17 @@ impl<'a> Builder<'a> {
                 return Err(self.error(&element.ask, "more than 256 elements".to_owned()));
             };
             self.add(&element.phrases, Role::Element(number))?;
-            elements.push(Element { ask: element.ask.get_ref().clone(), least: element.least });
+            self.add(&element.unless, Role::NoElement(number))?;
+            let (ask, field, least) = (element.ask.get_ref().clone(), element.field, element.least);
+            elements.push(Element { ask, field, least });
         }
+        let article = self.article(&thin.article)?;
         Ok(Thin {
-            article: self.article(&thin.article)?,
+            article,
             least: thin.least,
             vague: thin.vague,
+            vague_article: thin.vague_article.as_ref().map_or(Ok(article), |written| self.article(written))?,
+            ask: thin.ask,
             advice: thin.advice.clone(),
             elements,
         })

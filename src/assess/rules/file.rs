@@ -67,6 +67,9 @@ pub(super) struct ThinFile {
     pub(super) least: usize,
     #[serde(default)]
     pub(super) vague: usize,
+    pub(super) vague_article: Option<Text>,
+    #[serde(default)]
+    pub(super) ask: usize,
     pub(super) advice: String,
     #[serde(default)]
     pub(super) filler: Vec<Text>,
@@ -84,14 +87,29 @@ pub(super) struct ModelFile {
     pub(super) advice: String,
 }
 
+/// The field of a form in which an element may be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ElementField {
+    /// When it happened.
+    Occurred,
+    /// Where.
+    Place,
+    /// Who is involved.
+    Parties,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ElementFile {
     pub(super) ask: Text,
+    pub(super) field: Option<ElementField>,
     #[serde(default)]
     pub(super) least: usize,
     #[serde(default)]
     pub(super) phrases: Vec<Text>,
+    #[serde(default)]
+    pub(super) unless: Vec<Text>,
 }
 
 #[derive(Deserialize)]
