@@ -72,7 +72,8 @@ impl Assessor {
         }
         let (found, meaningful) = self.find(&complaint);
         let old = complaint.made_at.is_some_and(|made| received_at.duration_since(made.at) > HAPPENING_NOW);
-        let classified = classify::classify(&self.rules, &found, channel, complaint.label.as_deref());
+        let sight = support::look(&self.rules, &complaint);
+        let classified = classify::classify(&self.rules, &found, meaningful, (channel, complaint.label.as_deref()));
         let asks = classified.plausible.contains(&Kind::Consult);
         let filled = [
             (ElementField::Occurred, &complaint.occurred),
@@ -80,15 +81,14 @@ impl Assessor {
             (ElementField::Parties, &complaint.parties),
         ];
         let fields = filled.into_iter().filter(|(_, told)| told.is_some()).map(|(field, _)| field).collect();
-        let circumstances = Circumstances { channel, meaningful, follow_up: keys.ticket.is_some(), asks, fields, old };
+        let circumstances = Circumstances { channel, meaningful, follow_up: keys.ticket.is_some(), asks, fields, old, calm: sight.as_ref().is_some_and(|sight| sight.calm) };
         let screened = screen::screen(&self.rules, &found, &circumstances);
-        let signal = support::signal(&self.rules, &complaint);
-        let screened = support::support(&self.rules, screened, signal.as_ref());
+        let screened = support::support(&self.rules, screened, sight.as_ref());
         let screened = screen::nameless(&self.rules, screened, complaint.nameless.as_ref());
         let mut shown = shown;
         shown.suggested = suggest::suggest(&self.rules, &found, screened.urgency);
         shown.suggested.kinds.clone_from(&classified.plausible);
-        shown.suggested.signal = signal;
+        shown.suggested.signal = sight.and_then(support::Sight::shown);
         Verdict {
             shown,
             disposition: screened.disposition,

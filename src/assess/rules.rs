@@ -217,6 +217,8 @@ pub(super) struct Support {
     pub(super) model: Arc<Model>,
     pub(super) danger: u8,
     pub(super) supply: u8,
+    /// Below this share the model sees nothing urgent: what a rule takes for danger is then held, not guided.
+    pub(super) calm: u8,
     /// So many characters are read: the title, the request and how the text begins.
     pub(super) longest: usize,
     /// What a petitioner is told whom the model alone takes to be in danger.
@@ -229,6 +231,8 @@ pub(super) struct Kinds {
     pub(super) margin: u32,
     pub(super) head_factor: u32,
     pub(super) label_weight: u32,
+    /// Below this many letters a text is short.
+    pub(super) short: usize,
     /// What each kind has before anything is read, in the order of [`Kind::ALL`].
     pub(super) prior: [u32; 4],
     pub(super) labels: HashMap<String, Vec<Kind>>,
@@ -263,6 +267,8 @@ pub(super) enum Role {
     Unless(u16),
     /// Speaks for a kind of request, with this weight.
     Kind(Kind, u8),
+    /// Speaks for a kind of request in a short text, where a bare question is no figure of speech.
+    ShortKind(Kind),
     /// Shows that a clause of Article 6 fits.
     Clause(u8),
     /// Asks an office of the city to act.

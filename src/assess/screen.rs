@@ -36,6 +36,8 @@ pub(super) struct Circumstances {
     pub(super) asks: bool,
     /// The fields of a form that are filled in.
     pub(super) fields: Vec<ElementField>,
+    /// The trained model sees nothing urgent in it.
+    pub(super) calm: bool,
     /// It was made so long ago that nothing in it is happening now.
     pub(super) old: bool,
 }
@@ -205,17 +207,22 @@ pub(super) fn screen(rules: &RuleSet, found: &[Found], circumstances: &Circumsta
     // Danger now comes before everything, even before how little was said.
     let emergency = applying.iter().filter(|(rule, ..)| rule.urgency == Some(Urgency::Emergency));
     if let Some(first) = emergency.max_by_key(|(rule, tally, strength)| tally.score(rule, *strength)) {
-        let clear = first.2 == Strength::Clear && !circumstances.old;
+        let clear = first.2 == Strength::Clear && !circumstances.old && !circumstances.calm;
         // Where it is doubtful and a supply has failed, the failure gets its ticket, and the urgency says the rest.
         let supply = applying.iter().any(|(rule, ..)| rule.outcome == Disposition::Accept && rule.urgency.is_some());
         let disposition = if clear { first.0.outcome } else { Disposition::Hold };
-        let more = if circumstances.old { vec!["来件时间已过一天以上".to_owned()] } else { Vec::new() };
+        let doubts = [(circumstances.old, "来件时间已过一天以上"), (circumstances.calm, "模型看不出险情")];
+        let more: Vec<String> =
+            doubts.into_iter().filter(|(there, _)| *there).map(|(_, doubt)| doubt.to_owned()).collect();
         if clear || !supply {
             return decide(disposition, first, &more);
         }
         applying.retain(|(rule, ..)| rule.urgency != Some(Urgency::Emergency));
     }
-    let missing = missing(rules, found, circumstances);
+    let asked = rules.thin.least.max(rules.thin.vague).max(rules.thin.ask);
+    // A long text is not looked through for what it leaves out.
+    let missing =
+        if circumstances.meaningful < asked { missing(rules, found, circumstances) } else { Vec::new() };
     if circumstances.meaningful < rules.thin.least && !circumstances.follow_up {
         return thin(rules, "thin", rules.thin.article, &missing, urgency);
     }

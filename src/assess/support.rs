@@ -17,12 +17,30 @@ use super::{
 /// Less than this is not worth showing.
 const SHOWN: u8 = 30;
 
-/// What the model sees in a complaint, where it sees something.
-pub(super) fn signal(rules: &RuleSet, complaint: &Complaint) -> Option<Signal> {
+/// What the model sees in a complaint.
+#[derive(Debug, Clone)]
+pub(super) struct Sight {
+    signal: Signal,
+    /// Nothing urgent.
+    pub(super) calm: bool,
+}
+
+impl Sight {
+    /// What is shown of it: nothing where it saw nothing.
+    pub(super) fn shown(self) -> Option<Signal> {
+        Some(self.signal).filter(|signal| signal.score >= SHOWN)
+    }
+}
+
+/// Reads a complaint with the model, where the rules have one.
+pub(super) fn look(rules: &RuleSet, complaint: &Complaint) -> Option<Sight> {
     let support = rules.support.as_ref()?;
     let head = [complaint.subject.as_deref(), complaint.request.as_deref()].into_iter().flatten();
-    let form = model::form(head.chain([complaint.body.as_str()]));
-    // Whoever is in danger says so at once; what comes late in a long text is a story.
+    // Whoever is in danger says so at once; what comes late in a long text is a story. Signs and blanks don't count, so
+    // more is cut out here than is read.
+    let body = complaint.body.as_str();
+    let reach = body.char_indices().nth(support.longest * 4).map_or(body.len(), |(end, _)| end);
+    let form = model::form(head.chain([&body[..reach]]));
     let end = form.char_indices().nth(support.longest).map_or(form.len(), |(end, _)| end);
     let Reading { shares, words, .. } = support.model.read(&form[..end]);
     let share = |urgency: Urgency| {
@@ -32,12 +50,13 @@ pub(super) fn signal(rules: &RuleSet, complaint: &Complaint) -> Option<Signal> {
     let urgency =
         if share(Urgency::Emergency) >= share(Urgency::Utility) { Urgency::Emergency } else { Urgency::Utility };
     let score = 100_u8.saturating_sub(share(Urgency::Normal));
-    (score >= SHOWN).then(|| Signal { model: support.model.version().to_owned(), urgency, score, words })
+    let signal = Signal { model: support.model.version().to_owned(), urgency, score, words };
+    Some(Sight { signal, calm: score < support.calm })
 }
 
 /// What screening comes to with the model beside it.
-pub(super) fn support(rules: &RuleSet, screened: Screened, signal: Option<&Signal>) -> Screened {
-    let (Some(support), Some(signal)) = (&rules.support, signal) else { return screened };
+pub(super) fn support(rules: &RuleSet, screened: Screened, sight: Option<&Sight>) -> Screened {
+    let (Some(support), Some(Sight { signal, .. })) = (&rules.support, sight) else { return screened };
     match signal.urgency {
         Urgency::Emergency if signal.score >= support.danger => danger(support, screened, signal),
         Urgency::Utility if signal.score >= support.supply => supply(screened, signal),

@@ -15,7 +15,7 @@ use jiesu::{
 };
 use serde_json::json;
 
-use super::{Global, eval_matching, failure::Failure, report::Report};
+use super::{Global, eval_daily, eval_matching, failure::Failure, report::Report};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Scope(ScopeArguments),
     /// 同一事项的识别 / which messages are about one matter, in a stream
     Pairs(eval_matching::PairsArguments),
+    /// 工作人员改判的来件，与本机的结论对照 / the gateway's decisions beside those of people
+    Daily(eval_daily::Arguments),
     /// 跨渠道重复的识别 / one matter told over several channels
     Repeats(eval_matching::RepeatsArguments),
 }
@@ -58,11 +60,12 @@ fn split(name: &str) -> Result<Split, String> {
 /// Errors listed where nobody says how many.
 const ERRORS: usize = 10;
 
-pub(crate) fn run(global: &Global, command: &Command) -> anyhow::Result<Report> {
+pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<Report> {
     match command {
-        Command::Scope(arguments) => run_scope(global, arguments),
-        Command::Pairs(arguments) => eval_matching::pairs(global, arguments),
-        Command::Repeats(arguments) => eval_matching::repeats(global, arguments),
+        Command::Scope(arguments) => run_scope(global, &arguments),
+        Command::Pairs(arguments) => eval_matching::pairs(global, &arguments),
+        Command::Repeats(arguments) => eval_matching::repeats(global, &arguments),
+        Command::Daily(arguments) => eval_daily::run(global, &arguments).await,
     }
 }
 
@@ -210,7 +213,7 @@ pub(crate) fn rate_of(rate: Rate) -> String {
     format!("{:.1} % ({hits}/{of}) [{:.1}, {:.1}]", share * 100.0, low * 100.0, high * 100.0)
 }
 
-fn confusion_of(name: &str, confusion: &Confusion) -> String {
+pub(crate) fn confusion_of(name: &str, confusion: &Confusion) -> String {
     let mut text = format!("{name}（行为标注 / rows are labels）\n  {:<10}", "");
     for column in &confusion.columns {
         let _ = write!(text, "{column:>10}");

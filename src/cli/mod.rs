@@ -22,6 +22,7 @@ mod connector;
 mod demo;
 mod entry;
 mod eval;
+mod eval_daily;
 mod eval_matching;
 mod failure;
 mod health;
@@ -165,7 +166,7 @@ async fn run(cli: Cli) -> anyhow::Result<Report> {
         Command::Assess(arguments) => assess::run(&global, arguments).await,
         Command::Rules(command) => rules::run(&global, command).await,
         Command::Backtest(arguments) => backtest::run(&global, arguments).await,
-        Command::Eval(command) => eval::run(&global, &command),
+        Command::Eval(command) => eval::run(&global, command).await,
         Command::Train(arguments) => train::run(&global, &arguments),
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Health => health::run(&global).await,

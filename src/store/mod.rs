@@ -45,6 +45,7 @@ pub mod read;
 pub mod reconcile;
 mod row;
 pub mod rules;
+pub mod rulings;
 pub mod sessions;
 pub mod tally;
 

@@ -11,7 +11,7 @@ use super::{Model, ModelError, SCALE, grams, real, softmax, write};
 const PASSES: u64 = 30;
 
 /// Size of a step.
-const STEP: f64 = 0.5;
+const STEP: f64 = 0.2;
 
 /// How strongly weights are drawn to nothing.
 const DECAY: f64 = 1e-4;

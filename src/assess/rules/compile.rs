@@ -202,13 +202,19 @@ impl<'a> Builder<'a> {
 
     fn support(&self, file: Option<&ModelFile>, text: Option<&str>) -> Result<Option<Support>, RulesError> {
         let Some(file) = file else { return Ok(None) };
-        for share in [&file.danger, &file.supply] {
+        for share in [&file.danger, &file.supply, &file.calm] {
             if !(1..=100).contains(share.get_ref()) {
                 return Err(self.error(share, "a share of 1 to 100 hundredths must stand here".to_owned()));
             }
         }
-        let (danger, supply) = (*file.danger.get_ref(), *file.supply.get_ref());
-        Ok(Some(Support { model: super::model(text)?, danger, supply, longest: file.longest, advice: file.advice.clone() }))
+        Ok(Some(Support {
+            model: super::model(text)?,
+            danger: *file.danger.get_ref(),
+            supply: *file.supply.get_ref(),
+            calm: *file.calm.get_ref(),
+            longest: file.longest,
+            advice: file.advice.clone(),
+        }))
     }
 
     fn kinds(&mut self, file: &File) -> Result<Kinds, RulesError> {
@@ -221,6 +227,7 @@ impl<'a> Builder<'a> {
             margin: kinds.margin,
             head_factor: kinds.head_factor,
             label_weight: kinds.label_weight,
+            short: kinds.short,
             prior: files.map(|file| file.prior),
             labels: kinds.labels.iter().map(|(label, kinds)| (normal(label), kinds.clone())).collect(),
             channels: kinds.channels.iter().map(|entry| (entry.channel, entry.kind, entry.weight)).collect(),
@@ -385,7 +392,8 @@ impl<'a> Builder<'a> {
 
     fn kind(&mut self, kind: Kind, evidence: &KindFile) -> Result<(), RulesError> {
         self.add(&evidence.strong, Role::Kind(kind, 3))?;
-        self.add(&evidence.weak, Role::Kind(kind, 1))
+        self.add(&evidence.weak, Role::Kind(kind, 1))?;
+        self.add(&evidence.short, Role::ShortKind(kind))
     }
 
     fn add(&mut self, phrases: &[Text], role: Role) -> Result<(), RulesError> {
@@ -412,8 +420,10 @@ impl<'a> Builder<'a> {
         for (position, piece) in pieces.iter().enumerate() {
             for word in self.expand(phrase, piece)? {
                 let word = normal(&word);
-                // One character alone is part of too many words; beside other pieces it may stand.
-                if word.is_empty() || (pieces.len() == 1 && word.chars().count() < 2) {
+                // One character alone is part of too many words; beside other pieces it may stand, and where names end in
+                // it (路, 村) and only elements are looked for.
+                let short = pieces.len() == 1 && word.chars().count() < 2 && !matches!(role, Role::Element(_));
+                if word.is_empty() || short {
                     return Err(self.error(phrase, format!("{written:?} is too short to mean anything by itself")));
                 }
                 let piece = u8::try_from(position).unwrap_or(u8::MAX);

@@ -83,6 +83,7 @@ pub(super) struct ThinFile {
 pub(super) struct ModelFile {
     pub(super) danger: Spanned<u8>,
     pub(super) supply: Spanned<u8>,
+    pub(super) calm: Spanned<u8>,
     pub(super) longest: usize,
     pub(super) advice: String,
 }
@@ -160,6 +161,8 @@ pub(super) struct KindsFile {
     pub(super) head_factor: u32,
     pub(super) label_weight: u32,
     #[serde(default)]
+    pub(super) short: usize,
+    #[serde(default)]
     pub(super) labels: BTreeMap<String, Vec<Kind>>,
     #[serde(default)]
     pub(super) channels: Vec<KindChannel>,
@@ -186,6 +189,8 @@ pub(super) struct KindFile {
     pub(super) strong: Vec<Text>,
     #[serde(default)]
     pub(super) weak: Vec<Text>,
+    #[serde(default)]
+    pub(super) short: Vec<Text>,
 }
 
 /// The two-level taxonomy of subjects.
