@@ -74,14 +74,16 @@ impl Assessor {
         let old = complaint.made_at.is_some_and(|made| received_at.duration_since(made.at) > HAPPENING_NOW);
         let sight = support::look(&self.rules, &complaint);
         let classified = classify::classify(&self.rules, &found, meaningful, (channel, complaint.label.as_deref()));
-        let asks = classified.plausible.contains(&Kind::Consult);
+        let asks = classified.plausible.iter().any(|kind| matches!(kind, Kind::Consult | Kind::Suggest));
         let filled = [
             (ElementField::Occurred, &complaint.occurred),
             (ElementField::Place, &complaint.place),
             (ElementField::Parties, &complaint.parties),
         ];
         let fields = filled.into_iter().filter(|(_, told)| told.is_some()).map(|(field, _)| field).collect();
-        let circumstances = Circumstances { channel, meaningful, follow_up: keys.ticket.is_some(), asks, fields, old, calm: sight.as_ref().is_some_and(|sight| sight.calm) };
+        let calm = sight.as_ref().is_some_and(|sight| sight.calm);
+        let urgent = sight.as_ref().is_some_and(|sight| sight.urgent);
+        let circumstances = Circumstances { channel, meaningful, follow_up: keys.ticket.is_some(), asks, fields, old, calm, urgent };
         let screened = screen::screen(&self.rules, &found, &circumstances);
         let screened = support::support(&self.rules, screened, sight.as_ref());
         let screened = screen::nameless(&self.rules, screened, complaint.nameless.as_ref());

@@ -217,7 +217,8 @@ pub(super) struct Support {
     pub(super) model: Arc<Model>,
     pub(super) danger: u8,
     pub(super) supply: u8,
-    /// Below this share the model sees nothing urgent: what a rule takes for danger is then held, not guided.
+    /// Below this share the model sees nothing urgent: what a rule takes for danger is then held, not guided, and what
+    /// it takes for a failed supply is accepted without the flag.
     pub(super) calm: u8,
     /// So many characters are read: the title, the request and how the text begins.
     pub(super) longest: usize,

@@ -32,12 +32,14 @@ pub(super) struct Circumstances {
     pub(super) meaningful: usize,
     /// It names one of our tickets: a follow-up may be as short as it likes.
     pub(super) follow_up: bool,
-    /// It asks a question, which needs neither time nor parties.
+    /// It asks a question or makes a suggestion, which needs neither time nor parties.
     pub(super) asks: bool,
     /// The fields of a form that are filled in.
     pub(super) fields: Vec<ElementField>,
     /// The trained model sees nothing urgent in it.
     pub(super) calm: bool,
+    /// The trained model sees danger or a failed supply: such a thing is never too vague to look at.
+    pub(super) urgent: bool,
     /// It was made so long ago that nothing in it is happening now.
     pub(super) old: bool,
 }
@@ -228,7 +230,10 @@ pub(super) fn screen(rules: &RuleSet, found: &[Found], circumstances: &Circumsta
     }
     applying.retain(|(rule, ..)| rule.outcome != Disposition::Accept);
     // Too vague to be handled, and nothing else to say about it (Articles 8(2) and 13(4)).
-    let vague = circumstances.meaningful < rules.thin.vague && missing.len() >= VAGUE;
+    let urgent = urgency != Urgency::Normal || circumstances.urgent;
+    // Where it is told what it is about, somebody can ask; only what names nothing at all is vague.
+    let about = found.iter().any(|one| matches!(one.role, Role::Subject(..) | Role::Clause(_)));
+    let vague = circumstances.meaningful < rules.thin.vague && missing.len() >= VAGUE && !urgent && !about;
     if vague && applying.is_empty() && !circumstances.follow_up && !circumstances.asks {
         return thin(rules, "vague", rules.thin.vague_article, &missing, urgency);
     }

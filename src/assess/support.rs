@@ -1,8 +1,11 @@
-//! What the trained model adds to the rules: it may see danger or a failed supply where they see none, and nothing else.
+//! What the trained model adds to the rules: it may see danger or a failed supply where they see none, and doubt
+//! what they see.
 //!
 //! It never turns anybody away and never guides alone: immediate guidance (Article 7(3)) needs a rule. Where the model
 //! alone sees danger, the complaint is held with urgency `emergency`, which alarms the duty desk at once; where it alone
-//! sees a failed supply, the complaint is flagged for both addressees (Article 19). Its reading is shown with its version
+//! sees a failed supply, the complaint is flagged for both addressees (Article 19). Where a rule sees danger and the model
+//! nothing urgent at all, the complaint is held, with the alarm, instead of guided; where a rule sees a failed supply and
+//! the model nothing, it is accepted without the flag. Its reading is shown with its version
 //! and the pieces of words that weighed most, so that a clerk can see why.
 
 use connectors::complaint::Complaint;
@@ -23,6 +26,8 @@ pub(super) struct Sight {
     signal: Signal,
     /// Nothing urgent.
     pub(super) calm: bool,
+    /// Danger or a failed supply, sure enough to act on.
+    pub(super) urgent: bool,
 }
 
 impl Sight {
@@ -51,16 +56,23 @@ pub(super) fn look(rules: &RuleSet, complaint: &Complaint) -> Option<Sight> {
         if share(Urgency::Emergency) >= share(Urgency::Utility) { Urgency::Emergency } else { Urgency::Utility };
     let score = 100_u8.saturating_sub(share(Urgency::Normal));
     let signal = Signal { model: support.model.version().to_owned(), urgency, score, words };
-    Some(Sight { signal, calm: score < support.calm })
+    let enough = if urgency == Urgency::Emergency { support.danger } else { support.supply };
+    Some(Sight { signal, calm: score < support.calm, urgent: score >= enough })
 }
 
 /// What screening comes to with the model beside it.
 pub(super) fn support(rules: &RuleSet, screened: Screened, sight: Option<&Sight>) -> Screened {
-    let (Some(support), Some(Sight { signal, .. })) = (&rules.support, sight) else { return screened };
+    let (Some(support), Some(Sight { signal, calm, urgent })) = (&rules.support, sight) else { return screened };
+    if *calm && screened.urgency == Urgency::Utility {
+        // A word of failed supplies in a text about something else: 公厕没水冲. It is accepted all the same.
+        let mut grounds = screened.grounds;
+        grounds.against.push("模型看不出断供".to_owned());
+        return Screened { urgency: Urgency::Normal, grounds, ..screened };
+    }
     match signal.urgency {
-        Urgency::Emergency if signal.score >= support.danger => danger(support, screened, signal),
-        Urgency::Utility if signal.score >= support.supply => supply(screened, signal),
-        _ => screened,
+        _ if !urgent => screened,
+        Urgency::Emergency => danger(support, screened, signal),
+        _ => supply(screened, signal),
     }
 }
 
