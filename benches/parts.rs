@@ -47,7 +47,7 @@ fn main() {
     });
 
     let assessor = Assessor::new(Arc::new(RuleSet::shipped().expect("rules")));
-    for length in [100, 300] {
+    for length in [30, 100, 300] {
         let complaint = complaint(length);
         measure(&format!("assess {length} characters"), 1000, || {
             black_box(assessor.assess(complaint.clone(), Channel::Phone, Timestamp::UNIX_EPOCH));

@@ -15,7 +15,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    assess::{Assessor, FILE_LIMIT, RuleSet, RulesError, Sources},
+    assess::{Assessor, FILE_LIMIT, MODEL_LIMIT, RuleSet, RulesError, Sources},
     config::Screening,
     store::{
         Store, StoreError,
@@ -57,12 +57,18 @@ struct Beside {
     places: Option<String>,
     subjects: Option<String>,
     units: Option<String>,
+    model: Option<String>,
 }
 
 impl Beside {
     fn read(settings: &Screening) -> Result<Self, RulebookError> {
-        let text = |path: &Option<PathBuf>| path.as_deref().map(read).transpose();
-        Ok(Self { places: text(&settings.places)?, subjects: text(&settings.subjects)?, units: text(&settings.units)? })
+        let text = |path: &Option<PathBuf>| path.as_deref().map(|path| read(path, FILE_LIMIT)).transpose();
+        Ok(Self {
+            places: text(&settings.places)?,
+            subjects: text(&settings.subjects)?,
+            units: text(&settings.units)?,
+            model: settings.model.as_deref().map(|path| read(path, MODEL_LIMIT)).transpose()?,
+        })
     }
 
     fn build(&self, rules: Option<&str>) -> Result<RuleSet, RulesError> {
@@ -75,6 +81,7 @@ impl Beside {
             places: self.places.as_deref(),
             subjects: self.subjects.as_deref(),
             units: self.units.as_deref(),
+            model: self.model.as_deref(),
         }
     }
 }
@@ -107,7 +114,7 @@ impl Rulebook {
     /// Where a file cannot be read or has a mistake: at start, unlike later, there are no rules before it.
     pub fn open(settings: &Screening) -> Result<Self, RulebookError> {
         let beside = Beside::read(settings)?;
-        let file = settings.rules.as_deref().map(read).transpose()?;
+        let file = settings.rules.as_deref().map(|path| read(path, FILE_LIMIT)).transpose()?;
         let rules = beside
             .build(file.as_deref())
             .map_err(|error| RulebookError::Rules { path: settings.rules.clone(), error })?;
@@ -184,7 +191,7 @@ impl Rulebook {
     /// Publishes the file and puts it in force, if its text is another than the one it put in force last.
     async fn take_file(&self, store: &Store, now: Timestamp) -> Result<(), RulebookError> {
         let Some(path) = &self.settings.rules else { return Ok(()) };
-        let text = read(path)?;
+        let text = read(path, FILE_LIMIT)?;
         if self.seen.lock().unwrap_or_else(PoisonError::into_inner).file.as_ref() == Some(&text) {
             return Ok(());
         }
@@ -233,11 +240,11 @@ impl Rulebook {
     }
 }
 
-fn read(path: &Path) -> Result<String, RulebookError> {
+fn read(path: &Path, limit: usize) -> Result<String, RulebookError> {
     let failed = |source| RulebookError::Unreadable { path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(failed)?;
     let mut text = String::new();
     // One byte more than is allowed, so that what is too long is told as such.
-    file.take(FILE_LIMIT as u64 + 1).read_to_string(&mut text).map_err(failed)?;
+    file.take(limit as u64 + 1).read_to_string(&mut text).map_err(failed)?;
     Ok(text)
 }

@@ -223,3 +223,9 @@ mod tests {
         assert_eq!(span(Duration::from_hours(72)), "3 天");
     }
 }
+
+/// What the trained model sees.
+pub(crate) fn signal(signal: &jiesu::assess::Signal) -> String {
+    let what = if signal.urgency == Urgency::Emergency { "像险情" } else { "像水电气暖断供" };
+    format!("{what}，{} / 100（{}；版本 {}）", signal.score, signal.words.join("、"), signal.model)
+}

@@ -372,16 +372,20 @@ pub struct Screening {
     /// A file of handling units by their duties instead of the one that comes with the program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub units: Option<PathBuf>,
+    /// A trained model of urgency (`jiesu train`) instead of the one that comes with the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<PathBuf>,
 }
 
 impl Screening {
     /// Every file that is named, with where it is named.
-    pub fn files(&self) -> [(&'static str, &Option<PathBuf>); 4] {
+    pub fn files(&self) -> [(&'static str, &Option<PathBuf>); 5] {
         [
             ("/screening/rules", &self.rules),
             ("/screening/places", &self.places),
             ("/screening/subjects", &self.subjects),
             ("/screening/units", &self.units),
+            ("/screening/model", &self.model),
         ]
     }
 }

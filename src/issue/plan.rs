@@ -504,6 +504,7 @@ impl<'a> Planner<'a, '_> {
                 number: known.number,
                 kind: assessed.verdict.kind,
                 complete_due: known.complete_due,
+                ask: decided.grounds.advice.as_deref().filter(|_| decided.disposition == Disposition::Accept),
             },
             (Some(known), Some(Relation::Repeat), _) => {
                 Occasion::Repeat { number: known.number, times: known.repeats + 1 }

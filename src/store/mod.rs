@@ -48,6 +48,7 @@ pub mod read;
 pub mod reconcile;
 mod row;
 pub mod rules;
+pub mod rulings;
 pub mod search;
 pub mod sessions;
 pub mod tally;

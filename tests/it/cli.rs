@@ -302,6 +302,12 @@ fn a_person_decides_and_every_step_is_written_down() {
     let last = story["decisions"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["disposition"], &last["reason"]), (&json!("accept"), &json!("已电话核实诉求")));
     assert!(last["actor"].as_str().unwrap().starts_with("cli:"));
+    let daily = office.json(&["eval", "daily"]);
+    assert_eq!((&daily["looked_at"], &daily["decided"]["hold"]), (&json!(1), &json!(1)), "{daily}");
+    assert_eq!(daily["held_accepted"]["hits"], 1, "{daily}");
+    assert_eq!(daily["rules"][0]["became"], json!({ "accept": 1 }), "{daily}");
+    assert!(office.text(&["eval", "daily"]).contains("thin"));
+    assert_eq!(office.json(&["eval", "daily", "--until", "2020-01-01T00:00:00Z"])["looked_at"], 0);
     let replayed = office.json(&["entry", "replay", &id, "--reason", "规则已改"]);
     assert_eq!(replayed["entry"].to_string(), id);
     assert_eq!(office.json(&["accounting"])["balances"], true);
@@ -311,6 +317,39 @@ fn a_person_decides_and_every_step_is_written_down() {
     assert_eq!(actions, ["connector.define", "connector.define", "connector.import", "entry.decide", "entry.replay"]);
     let verified = office.json(&["audit", "verify"]);
     assert_eq!(verified, json!({ "whole": true, "rows": 5 }));
+}
+
+#[test]
+fn a_model_is_trained_from_labelled_texts_and_used_where_the_configuration_names_it() {
+    let office = Office::new();
+    let texts = fixture("train/urgency.jsonl");
+    let shipped = fs::read_to_string(fixture("../rules/urgency.model")).unwrap();
+    let version = shipped.lines().nth(1).unwrap().strip_prefix("version ").unwrap();
+    let trained = office.json(&["train", "urgency", &texts, "--version", version, "--out", "urgency.model"]);
+    // The shipped model is what its texts make: nobody has touched it by hand.
+    assert!(fs::read_to_string(office.path("urgency.model")).unwrap() == shipped, "{trained}");
+    assert!(trained["check"]["classes"].as_array().unwrap().len() == 3, "{trained}");
+
+    let assess = ["assess", "--channel", "phone", "--text", "孩子把纽扣电池咽了，嘴里往外吐黑水。"];
+    let seen = office.json(&assess)[0].clone();
+    assert_eq!((&seen["disposition"], &seen["urgency"]), (&json!("hold"), &json!("emergency")), "{seen}");
+    assert_eq!(seen["grounds"]["rule"], "model.danger");
+    assert_eq!(seen["shown"]["suggested"]["signal"]["urgency"], "emergency", "{seen}");
+    assert!(seen["grounds"]["advice"].as_str().unwrap().contains("120"), "{seen}");
+
+    // A model that sees no danger anywhere.
+    let blind = "jiesu-model 1\nversion blind\ntexts 0\nclasses emergency normal utility\nbias 0 2560 0\n";
+    office.file("blind.model", blind);
+    let config = fs::read_to_string(office.path("jiesu.toml")).unwrap();
+    office.file("jiesu.toml", format!("[screening]\nmodel = \"blind.model\"\n{config}"));
+    let unseen = office.json(&assess)[0].clone();
+    assert_eq!((&unseen["disposition"], &unseen["urgency"]), (&json!("accept"), &json!("normal")), "{unseen}");
+
+    office.file("blind.model", blind.replace("bias 0 2560 0", "bias 0"));
+    let told = office.fails(3, &assess);
+    assert!(told.contains("blind.model") || told.contains("model file, line 5"), "{told}");
+    office.fails(2, &["train", "urgency", &fixture("eval/places.toml")]);
+    office.fails(2, &["train", "kind", &fixture("eval/urgency-last.jsonl"), "--version", "a b"]);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use toml::Spanned;
 
 use super::{
     Element, Kinds, MISTAKES, PATTERN_LIMIT, Phrase, Places, RULE_LIMIT, Role, Rule, RuleSet, RulesError,
-    SUBJECT_LIMIT, SourceFile, Subject, Thin, UNIT_LIMIT, Unit, Use,
-    file::{self, File, KindFile, PlacesFile, RuleFile, SubjectsFile, Text, ThinFile, UnitsFile},
+    SUBJECT_LIMIT, SourceFile, Subject, Support, Thin, UNIT_LIMIT, Unit, Use,
+    file::{self, File, KindFile, ModelFile, PlacesFile, RuleFile, SubjectsFile, Text, ThinFile, UnitsFile},
     mistakes::in_order,
 };
 use crate::assess::{Article, Disposition, Kind, text::normal};
@@ -29,6 +29,7 @@ pub(super) struct Files<'a> {
     pub(super) places: Option<(&'a PlacesFile, &'a str)>,
     pub(super) subjects: (&'a SubjectsFile, &'a str),
     pub(super) units: (&'a UnitsFile, &'a str),
+    pub(super) model: Option<&'a str>,
 }
 
 /// Makes the rule set, or tells every mistake.
@@ -49,6 +50,7 @@ pub(super) fn compile(files: &Files<'_>) -> Result<RuleSet, Vec<RulesError>> {
     builder.add(&file.administrative, Role::Administrative);
     builder.clauses(file);
     let thin = builder.thin(&file.thin);
+    let support = builder.support(file.model.as_ref(), files.model);
     let kinds = builder.kinds(file);
     let place_file = match files.places {
         Some((places, text)) => {
@@ -78,6 +80,7 @@ pub(super) fn compile(files: &Files<'_>) -> Result<RuleSet, Vec<RulesError>> {
         units,
         emergency_unit: files.units.0.emergency.clone(),
         thin,
+        support,
         kinds,
         places,
         negations: guards(&file.negations),
@@ -206,15 +209,48 @@ impl<'a> Builder<'a> {
                 break;
             };
             self.add(&element.phrases, Role::Element(number));
-            elements.push(Element { ask: element.ask.get_ref().clone(), least: element.least });
+            self.add(&element.unless, Role::NoElement(number));
+            let (ask, field, least) = (element.ask.get_ref().clone(), element.field, element.least);
+            elements.push(Element { ask, field, least });
         }
         let article = self.article(&thin.article);
+        let article = self.tell(article)?;
+        let vague_article = match &thin.vague_article {
+            Some(written) => {
+                let vague_article = self.article(written);
+                self.tell(vague_article)?
+            }
+            None => article,
+        };
         Some(Thin {
-            article: self.tell(article)?,
+            article,
             least: thin.least,
             vague: thin.vague,
+            vague_article,
+            ask: thin.ask,
             advice: thin.advice.clone(),
             elements,
+        })
+    }
+
+    fn support(&mut self, file: Option<&ModelFile>, text: Option<&str>) -> Option<Support> {
+        let file = file?;
+        for share in [&file.danger, &file.supply, &file.calm] {
+            if !(1..=100).contains(share.get_ref()) {
+                self.note(self.error(
+                    share,
+                    "此处须为 1 至 100 的整数（百分之几） / a share of 1 to 100 hundredths must stand here".to_owned(),
+                ));
+            }
+        }
+        let model = super::model(text);
+        Some(Support {
+            model: self.tell(model)?,
+            danger: *file.danger.get_ref(),
+            supply: *file.supply.get_ref(),
+            calm: *file.calm.get_ref(),
+            longest: file.longest,
+            advice: file.advice.clone(),
         })
     }
 
@@ -228,6 +264,7 @@ impl<'a> Builder<'a> {
             margin: kinds.margin,
             head_factor: kinds.head_factor,
             label_weight: kinds.label_weight,
+            short: kinds.short,
             prior: files.map(|file| file.prior),
             labels: kinds.labels.iter().map(|(label, kinds)| (normal(label), kinds.clone())).collect(),
             channels: kinds.channels.iter().map(|entry| (entry.channel, entry.kind, entry.weight)).collect(),
@@ -441,6 +478,7 @@ impl<'a> Builder<'a> {
     fn kind(&mut self, kind: Kind, evidence: &KindFile) {
         self.add(&evidence.strong, Role::Kind(kind, 3));
         self.add(&evidence.weak, Role::Kind(kind, 1));
+        self.add(&evidence.short, Role::ShortKind(kind));
     }
 
     fn add(&mut self, phrases: &[Text], role: Role) {
@@ -471,8 +509,10 @@ impl<'a> Builder<'a> {
         for (position, piece) in pieces.iter().enumerate() {
             for word in self.expand(phrase, piece)? {
                 let word = normal(&word);
-                // One character alone is part of too many words; beside other pieces it may stand.
-                if word.is_empty() || (pieces.len() == 1 && word.chars().count() < 2) {
+                // One character alone is part of too many words; beside other pieces it may stand, and where names end in
+                // it (路, 村) and only elements are looked for.
+                let short = pieces.len() == 1 && word.chars().count() < 2 && !matches!(role, Role::Element(_));
+                if word.is_empty() || short {
                     return Err(self.error(
                         phrase,
                         format!(

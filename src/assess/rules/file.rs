@@ -31,6 +31,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) administrative: Vec<Text>,
     pub(super) thin: ThinFile,
+    pub(super) model: Option<ModelFile>,
     #[serde(default)]
     pub(super) clauses: Vec<ClauseFile>,
     #[serde(default)]
@@ -66,6 +67,9 @@ pub(super) struct ThinFile {
     pub(super) least: usize,
     #[serde(default)]
     pub(super) vague: usize,
+    pub(super) vague_article: Option<Text>,
+    #[serde(default)]
+    pub(super) ask: usize,
     pub(super) advice: String,
     #[serde(default)]
     pub(super) filler: Vec<Text>,
@@ -73,14 +77,40 @@ pub(super) struct ThinFile {
     pub(super) element: Vec<ElementFile>,
 }
 
+/// From which share on, in hundredths, what the trained model sees counts.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModelFile {
+    pub(super) danger: Spanned<u8>,
+    pub(super) supply: Spanned<u8>,
+    pub(super) calm: Spanned<u8>,
+    pub(super) longest: usize,
+    pub(super) advice: String,
+}
+
+/// The field of a form in which an element may be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ElementField {
+    /// When it happened.
+    Occurred,
+    /// Where.
+    Place,
+    /// Who is involved.
+    Parties,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ElementFile {
     pub(super) ask: Text,
+    pub(super) field: Option<ElementField>,
     #[serde(default)]
     pub(super) least: usize,
     #[serde(default)]
     pub(super) phrases: Vec<Text>,
+    #[serde(default)]
+    pub(super) unless: Vec<Text>,
 }
 
 #[derive(Deserialize)]
@@ -131,6 +161,8 @@ pub(super) struct KindsFile {
     pub(super) head_factor: u32,
     pub(super) label_weight: u32,
     #[serde(default)]
+    pub(super) short: usize,
+    #[serde(default)]
     pub(super) labels: BTreeMap<String, Vec<Kind>>,
     #[serde(default)]
     pub(super) channels: Vec<KindChannel>,
@@ -157,6 +189,8 @@ pub(super) struct KindFile {
     pub(super) strong: Vec<Text>,
     #[serde(default)]
     pub(super) weak: Vec<Text>,
+    #[serde(default)]
+    pub(super) short: Vec<Text>,
 }
 
 /// The two-level taxonomy of subjects.

@@ -10,11 +10,11 @@ use toml::{
 
 use super::{
     MISTAKES, RulesError,
-    file::{ClauseFile, KindsFile, PlacesFile, RuleFile, Text, ThinFile, from_toml, nearest, told},
+    file::{ClauseFile, KindsFile, ModelFile, PlacesFile, RuleFile, Text, ThinFile, from_toml, nearest, told},
 };
 
 /// What a rule file is made of, by its names at the top.
-const MEMBERS: [&str; 13] = [
+const MEMBERS: [&str; 14] = [
     "version",
     "city",
     "words",
@@ -25,6 +25,7 @@ const MEMBERS: [&str; 13] = [
     "past",
     "administrative",
     "thin",
+    "model",
     "clauses",
     "rule",
     "kinds",
@@ -67,6 +68,7 @@ impl<'t> Found<'t> {
                 "clauses" => self.each::<ClauseFile>(value),
                 "places" => self.within::<PlacesFile>(value),
                 "thin" => self.within::<ThinFile>(value),
+                "model" => self.within::<ModelFile>(value),
                 "kinds" => self.within::<KindsFile>(value),
                 "words" | "features" => self.within::<BTreeMap<String, Vec<Text>>>(value),
                 "negations" | "hypothetical" | "past" | "administrative" => self.within::<Vec<Text>>(value),
