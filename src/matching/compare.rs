@@ -22,10 +22,22 @@ pub struct Comparison {
     pub contained: f32,
     /// How much of the shorter stands in the longer, names left out: what is said of the object.
     pub beyond: f32,
+    /// How many word pieces both have.
+    pub shared: usize,
     /// Names that both have.
     pub names: Vec<String>,
+    /// How much of the better contained title stands in the other complaint, names left out.
+    pub title_beyond: f32,
     /// Topics that both have.
     pub topics: Vec<u32>,
+    /// Those of them that both are chiefly about.
+    pub subject: Vec<u32>,
+    /// Whether a name that both have names one thing (an estate, a company), not a road or a town.
+    pub exact: bool,
+    /// Whether a road, a village or a number of an address is the same.
+    pub located: bool,
+    /// Numbers of an address that both have.
+    pub units: usize,
     /// Whether their titles are about different things.
     pub other_topic: bool,
     /// Whether both come from one petitioner.
@@ -45,6 +57,8 @@ pub enum Conflict {
     Name(NameKind, String, String),
     /// Another building, line, year.
     Unit(UnitKind, String, String),
+    /// Another problem: what the one is chiefly about, and the other.
+    Topic(u32, u32),
 }
 
 /// How two complaints stand to each other.
@@ -58,28 +72,92 @@ pub enum Standing {
     Different,
 }
 
-/// From here on two petitioners' complaints are one matter.
-const SAME: f32 = 0.60;
-/// From here on one petitioner's complaints are one matter.
-const SAME_PERSON: f32 = 0.50;
-/// From here on complaints of petitioners of one name are one matter, where an object or a problem agrees.
-const SAME_NAME: f32 = 0.55;
-/// What must be alike besides names where no topic agrees.
-const BEYOND: f32 = 0.15;
+/// From here on, in words and beyond names, a complaint is a copy of another.
+const COPY: f32 = 0.5;
+/// What complaints must have in common besides names, from 0 to 1, the more the less is known of object and problem.
+const SOME: f32 = 0.08;
+const MORE: f32 = 0.12;
+const MUCH: f32 = 0.20;
+const MOST: f32 = 0.30;
+/// From here on titles are told in the same words.
+const TITLES: f32 = 0.45;
+/// From here on titles and words together speak for one matter, where the object is one too.
+const WORDS: f32 = 0.6;
+/// So many word pieces are not alike by chance.
+const LONG: usize = 60;
 /// From here on complaints are shown beside each other.
 const RELATED: f32 = 0.35;
 
+impl Comparison {
+    /// How alike titles and words are together.
+    fn words(&self) -> f32 {
+        0.5 * (self.title_most + self.title_least) + self.wording
+    }
+
+    /// Whether both have a trouble (井盖缺失), not only a field of them (下水).
+    fn one_trouble(&self) -> bool {
+        self.topics.iter().any(|id| id % 2 == 1)
+    }
+
+    /// Whether both are chiefly about one trouble.
+    fn chief_trouble(&self) -> bool {
+        self.subject.iter().any(|id| id % 2 == 1)
+    }
+
+    /// Whether the problem is one, given how well the object is known. One estate has many matters, and one flat too: that
+    /// place or person agrees is never enough.
+    fn one_problem(&self) -> bool {
+        let title = self.title_beyond >= COPY;
+        let words = self.words() >= WORDS;
+        match self.object() {
+            Object::Named => {
+                self.chief_trouble()
+                    || (self.one_trouble() && self.beyond >= MORE)
+                    || (!self.subject.is_empty() && self.beyond >= MUCH)
+                    || self.beyond >= MOST
+                    || ((title || words) && self.beyond >= SOME)
+            }
+            Object::Loose => {
+                (self.chief_trouble() && self.beyond >= SOME)
+                    || (self.one_trouble() && self.beyond >= MUCH)
+                    || self.beyond >= MOST
+                    || ((title || words) && self.beyond >= MORE)
+            }
+            Object::Unknown => self.wording >= WORDS || (self.shared >= LONG && self.beyond >= MOST),
+        }
+    }
+
+    /// Whether both come from one petitioner, as far as can be told: a name alone is no proof, an object must agree too.
+    pub fn is_own(&self) -> bool {
+        self.same_person || (self.same_name && self.exact)
+    }
+
+    /// What is known of the object of both.
+    fn object(&self) -> Object {
+        if self.exact {
+            Object::Named
+        } else if self.same_person || self.same_name || self.located {
+            Object::Loose
+        } else {
+            Object::Unknown
+        }
+    }
+}
+
+/// How well two complaints agree on what they are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Object {
+    /// One estate, company, shop, park.
+    Named,
+    /// One road or village, or one petitioner.
+    Loose,
+    /// Neither: two citizens who ask the same have each a matter of their own.
+    Unknown,
+}
+
 /// How complaints that compare like this stand to each other.
 pub fn standing(comparison: &Comparison) -> Standing {
-    let needed = match comparison {
-        Comparison { same_person: true, .. } => SAME_PERSON,
-        // A name alone is no proof: an object or a problem must agree too.
-        Comparison { same_name: true, names, topics, .. } if !names.is_empty() || !topics.is_empty() => SAME_NAME,
-        _ => SAME,
-    };
-    // One estate has many matters: that the object agrees is not enough.
-    let one_problem = !comparison.topics.is_empty() || comparison.beyond >= BEYOND;
-    if comparison.conflicts.is_empty() && one_problem && comparison.score >= needed {
+    if comparison.conflicts.is_empty() && comparison.one_problem() {
         Standing::Same
     } else if comparison.score >= RELATED || (!comparison.names.is_empty() && !comparison.topics.is_empty()) {
         Standing::Related
@@ -97,20 +175,38 @@ pub fn compare(left: &Signature, right: &Signature, frequencies: &Frequencies) -
     let (left_all, right_all) = (frequencies.total(&left.grams), frequencies.total(&right.grams));
     let wording = share(common, (left_all * right_all).sqrt());
     let contained = share(common, left_all.min(right_all));
-    let beyond = beyond_names(left, right, frequencies);
+    let shared = left.grams.iter().filter(|gram| right.grams.binary_search(gram).is_ok()).count();
+    let (beyond, title_beyond) = beyond_names(left, right, frequencies);
     let names = shared_names(left, right);
+    let exact = shares_exact(left, right);
+    let main = |signature: &Signature, id| signature.topics.iter().any(|topic| topic.head && topic.id == id);
     let topics: Vec<u32> = left
         .topics
         .iter()
         .filter(|topic| right.topics.iter().any(|other| other.id == topic.id))
         .map(|topic| topic.id)
         .collect();
-    let other_topic = other_topic(left, right);
+    let subject = topics.iter().copied().filter(|id| main(left, *id) && main(right, *id)).collect();
+    let units = left
+        .units
+        .iter()
+        .filter(|unit| right.units.iter().any(|other| other.kind == unit.kind && other.text == unit.text))
+        .count();
+    let other_topic = other_trouble(left, right).is_some();
     let same_person = left.persons.iter().any(|person| right.persons.contains(person));
     let same_name = !same_person && left.namesake.is_some() && left.namesake == right.namesake;
-    let conflicts = conflicts(left, right, !names.is_empty());
     let title_most = left_title.max(right_title);
     let title_least = left_title.min(right_title);
+    let mut conflicts = conflicts(left, right, !names.is_empty(), exact);
+    // Who writes the same text again under another title means the same.
+    let copies = wording >= COPY && beyond >= COPY;
+    if !copies && !(title_least >= TITLES && beyond >= MUCH) {
+        conflicts.extend(other_trouble(left, right));
+    }
+    let ranked = |signature: &Signature, text: &String| {
+        signature.names.iter().any(|name| name.text == *text && name.kind != NameKind::Town)
+    };
+    let located = names.iter().any(|text| ranked(left, text) || ranked(right, text));
     let mut score = 0.5 * title_most + 0.5 * title_least + wording;
     if !names.is_empty() && topics.iter().any(|topic| in_title(left, *topic) || in_title(right, *topic)) {
         score += if same_person || same_name { 0.3 } else { 0.1 };
@@ -124,8 +220,14 @@ pub fn compare(left: &Signature, right: &Signature, frequencies: &Frequencies) -
         wording,
         contained,
         beyond,
+        title_beyond,
+        shared,
         names,
         topics,
+        subject,
+        exact,
+        located,
+        units,
         other_topic,
         same_person,
         same_name,
@@ -134,8 +236,9 @@ pub fn compare(left: &Signature, right: &Signature, frequencies: &Frequencies) -
     }
 }
 
-/// How much of the shorter complaint stands in the longer, the word pieces of both one's names left out.
-fn beyond_names(left: &Signature, right: &Signature, frequencies: &Frequencies) -> f32 {
+/// How much of the shorter complaint stands in the longer, and of the better contained title in the other complaint, the
+/// word pieces of both one's names left out.
+fn beyond_names(left: &Signature, right: &Signature, frequencies: &Frequencies) -> (f32, f32) {
     let mut named: Vec<u32> = Vec::new();
     for name in left.names.iter().chain(&right.names) {
         let starts: Vec<usize> =
@@ -149,34 +252,50 @@ fn beyond_names(left: &Signature, right: &Signature, frequencies: &Frequencies) 
         }
     }
     named.sort_unstable();
-    let rest = |signature: &Signature| -> Vec<u32> {
-        signature.grams.iter().copied().filter(|gram| named.binary_search(gram).is_err()).collect()
+    let rest = |grams: &[u32]| -> Vec<u32> {
+        grams.iter().copied().filter(|gram| named.binary_search(gram).is_err()).collect()
     };
-    let (left, right) = (rest(left), rest(right));
-    let whole = frequencies.total(&left).min(frequencies.total(&right));
-    if whole > 0.0 { frequencies.shared(&left, &right) / whole } else { 0.0 }
+    let part = |one: &[u32], other: &[u32], whole: f32| {
+        if whole > 0.0 { (frequencies.shared(one, other) / whole).min(1.0) } else { 0.0 }
+    };
+    let (ours, theirs) = (rest(&left.grams), rest(&right.grams));
+    let (our_title, their_title) = (rest(&left.head), rest(&right.head));
+    let beyond = part(&ours, &theirs, frequencies.total(&ours).min(frequencies.total(&theirs)));
+    let title = part(&our_title, &theirs, frequencies.total(&our_title))
+        .max(part(&their_title, &ours, frequencies.total(&their_title)));
+    (beyond, title)
 }
 
 fn in_title(signature: &Signature, topic: u32) -> bool {
     signature.topics.iter().any(|one| one.head && one.id == topic)
 }
 
-/// Whether both titles have topics, and neither's are anywhere in the other complaint.
-fn other_topic(left: &Signature, right: &Signature) -> bool {
-    let head = |signature: &Signature| -> HashSet<u32> {
-        signature.topics.iter().filter(|topic| topic.head).map(|topic| topic.id).collect()
-    };
-    let all = |signature: &Signature| -> HashSet<u32> { signature.topics.iter().map(|topic| topic.id).collect() };
-    let (left_head, right_head) = (head(left), head(right));
-    !left_head.is_empty()
-        && !right_head.is_empty()
-        && left_head.is_disjoint(&all(right))
-        && right_head.is_disjoint(&all(left))
+/// What each is chiefly about where neither's is anywhere in the other: first fields, then troubles of one field.
+fn other_trouble(left: &Signature, right: &Signature) -> Option<Conflict> {
+    [false, true].into_iter().find_map(|trouble| {
+        let all = |signature: &Signature| -> HashSet<u32> {
+            signature.topics.iter().filter(|topic| topic.is_trouble() == trouble).map(|topic| topic.id).collect()
+        };
+        let head = |signature: &Signature| -> Vec<u32> {
+            let head = signature.topics.iter().filter(|topic| topic.head && topic.is_trouble() == trouble);
+            head.map(|topic| topic.id).collect()
+        };
+        let (ours, theirs) = (head(left), head(right));
+        let (one, other) = (*ours.first()?, *theirs.first()?);
+        let (in_left, in_right) = (all(left), all(right));
+        let apart = !ours.iter().any(|id| in_right.contains(id)) && !theirs.iter().any(|id| in_left.contains(id));
+        apart.then_some(Conflict::Topic(one, other))
+    })
 }
 
 /// Whether two names name the same: the ends of their cores agree.
 fn agree(left: &Name, right: &Name) -> bool {
     let (one, other) = (left.core(), right.core());
+    // 望京酒店 is 望京快捷酒店; but 锦绣花园 is not 锦绣东方花园.
+    let business = matches!(left.kind, NameKind::Company | NameKind::Shop);
+    if business && left.kind == right.kind && one.len().min(other.len()) >= 6 && (one.starts_with(other) || other.starts_with(one)) {
+        return true;
+    }
     let length = one.chars().count().min(other.chars().count()).min(3);
     length >= 2 && tail(one, length) == tail(other, length)
 }
@@ -213,9 +332,9 @@ fn mentions(signature: &Signature, name: &Name) -> bool {
 const EXACT: [NameKind; 6] =
     [NameKind::Estate, NameKind::School, NameKind::Hospital, NameKind::Company, NameKind::Shop, NameKind::Place];
 
-fn conflicts(left: &Signature, right: &Signature, share_names: bool) -> Vec<Conflict> {
+fn conflicts(left: &Signature, right: &Signature, share_names: bool, share_exact: bool) -> Vec<Conflict> {
     let mut found = Vec::new();
-    for kind in [NameKind::Road, NameKind::Village, NameKind::Region].into_iter().chain(EXACT) {
+    for kind in [NameKind::Road, NameKind::Village, NameKind::Town, NameKind::Region].into_iter().chain(EXACT) {
         let titled = |signature: &'_ Signature| -> Vec<Name> {
             signature.names.iter().filter(|name| name.kind == kind && name.head).cloned().collect()
         };
@@ -232,8 +351,10 @@ fn conflicts(left: &Signature, right: &Signature, share_names: bool) -> Vec<Conf
         } else {
             !known(&ours, right) && !known(&theirs, left)
         };
-        // Roads, villages and districts are told loosely; where an estate or a company agrees they do not count.
-        if apart && (!share_names || EXACT.contains(&kind) && !shares_exact(left, right)) {
+        // Roads, villages, towns and districts are told loosely; where an estate or a company agrees they do not count.
+        let exacting = kind == NameKind::Village || (EXACT.contains(&kind) && kind != NameKind::Place);
+        let excused = if exacting { share_exact } else { share_names };
+        if apart && !excused {
             found.push(Conflict::Name(kind, one.text.clone(), other.text.clone()));
         }
     }
@@ -254,12 +375,14 @@ fn conflicts(left: &Signature, right: &Signature, share_names: bool) -> Vec<Conf
     found
 }
 
+/// Whether both have a name that names one thing, and at least one of them in its title or place.
 fn shares_exact(left: &Signature, right: &Signature) -> bool {
-    let exact = |signature: &'_ Signature| -> Vec<Name> {
-        signature.names.iter().filter(|name| EXACT.contains(&name.kind)).cloned().collect()
+    let shares = |one: &Signature, other: &Signature| {
+        one.names.iter().filter(|name| name.head && EXACT.contains(&name.kind)).any(|name| {
+            other.names.iter().any(|known| EXACT.contains(&known.kind) && agree(name, known)) || mentions(other, name)
+        })
     };
-    exact(left).iter().any(|name| right.names.iter().any(|other| agree(name, other)) || mentions(right, name))
-        || exact(right).iter().any(|name| mentions(left, name))
+    shares(left, right) || shares(right, left)
 }
 
 /// Why two complaints are, or are not, taken for one matter: in Chinese, for a clerk.
@@ -291,6 +414,9 @@ pub fn explain(comparison: &Comparison, vocabulary: &Vocabulary) -> (Vec<String>
             Conflict::Name(kind, one, other) => format!("{}不同：{one}／{other}", kind.chinese()),
             Conflict::Unit(kind, one, other) => {
                 format!("{}不同：{one}{suffix}／{other}{suffix}", kind.chinese(), suffix = kind.suffix())
+            }
+            Conflict::Topic(one, other) => {
+                format!("所说的问题不同：{}／{}", vocabulary.topic(*one), vocabulary.topic(*other))
             }
         })
         .collect();

@@ -66,7 +66,7 @@ pub fn decide<'a>(
     let mut own: Vec<TicketId> = Vec::new();
     for neighbour in neighbours {
         let comparison = compare(new, &neighbour.signature, frequencies);
-        if comparison.same_person || comparison.same_name {
+        if comparison.is_own() {
             own.push(neighbour.ticket);
         }
         let found = |comparison| Found {

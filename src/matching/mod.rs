@@ -16,6 +16,8 @@ mod contacts;
 mod decide;
 mod frequency;
 mod index;
+mod reader;
+mod several;
 mod signature;
 mod vocabulary;
 
