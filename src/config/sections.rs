@@ -236,7 +236,7 @@ impl Default for Issue {
             lease_seconds: 60,
             repeat_days: 180,
             remembered: 500_000,
-            join_other_words: false,
+            join_other_words: true,
             words: None,
         }
     }

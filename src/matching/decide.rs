@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    compare::{Comparison, Standing, compare, explain, standing},
+    compare::{Comparison, Standing, compare, standing},
+    explain::explain,
     frequency::Frequencies,
     signature::Signature,
     vocabulary::{NameKind, Vocabulary},
@@ -126,7 +127,7 @@ pub struct Matching {
     pub signs: Vec<String>,
     /// What spoke against it.
     pub against: Vec<String>,
-    /// All signs together, from 0; two petitioners' complaints are one matter from 0.60 on, one petitioner's from 0.50 on.
+    /// How much is alike, from 0: it ranks; what decides stands in the signs.
     pub score: Option<f32>,
     /// Other tickets to be looked at beside this one.
     pub related: Vec<RelatedTicket>,

@@ -58,7 +58,8 @@ impl<'a> Reader<'a> {
             for (from, to) in named.into_iter().chain([(numbered, run.len())]) {
                 let rest = if start <= from { &run[start..from] } else { "" };
                 // What follows a name tells where at it: 公园东门.
-                let follows = start > 0 && !self.vocabulary.regions.find(&run[..start]).any(|(_, end, ())| end == start);
+                let follows =
+                    start > 0 && !self.vocabulary.regions.find(&run[..start]).any(|(_, end, ())| end == start);
                 if !follows && PLACE_NAME.contains(&rest.chars().count()) && self.says_which(rest) {
                     let core = u8::try_from(rest.chars().count()).unwrap_or(u8::MAX);
                     self.name(Name { kind: NameKind::Place, text: rest.to_owned(), core, head: true });

@@ -179,6 +179,26 @@ struct File {
     generic: Generic,
 }
 
+/// A gazetteer as the rules have it.
+#[derive(Deserialize)]
+struct Gazetteer {
+    places: Places,
+}
+
+#[derive(Deserialize)]
+struct Places {
+    home: Vec<String>,
+    #[serde(default)]
+    elsewhere: Vec<String>,
+}
+
+impl Places {
+    /// Tells one gazetteer from another, so that signatures are made anew with another one.
+    fn digest(&self) -> u32 {
+        self.home.iter().chain(&self.elsewhere).fold(0, |digest, place| digest.rotate_left(5) ^ hash(place))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Alike {
@@ -264,12 +284,35 @@ impl Vocabulary {
         Self::read(SHIPPED)
     }
 
+    /// The file that comes with the program.
+    pub fn shipped_text() -> &'static str {
+        SHIPPED
+    }
+
     /// The words of a file.
     ///
     /// # Errors
     /// Where it has not the form of `rules/matching.toml`.
     pub fn read(text: &str) -> Result<Self, VocabularyError> {
-        let file: File = toml::from_str(text).map_err(|error| VocabularyError::Form(error.message().to_owned()))?;
+        Self::read_with_places(text, None)
+    }
+
+    /// The words of a file, its home and regions replaced by those of a `[places]` table: the first place of `home` is
+    /// the city.
+    ///
+    /// # Errors
+    /// Where either has not its form.
+    pub fn read_with_places(text: &str, places: Option<&str>) -> Result<Self, VocabularyError> {
+        let form = |error: toml::de::Error| VocabularyError::Form(error.message().to_owned());
+        let mut file: File = toml::from_str(text).map_err(form)?;
+        if let Some(places) = places {
+            let Gazetteer { places } = toml::from_str(places).map_err(form)?;
+            file.version = format!("{}+{:x}", file.version, places.digest());
+            if let Some(city) = places.home.first() {
+                file.home.clone_from(city);
+            }
+            file.regions = [places.home, places.elsewhere].concat();
+        }
         let lists = file.suffixes.values().chain(file.units.values()).chain(file.topics.values());
         let lists = lists.chain(&file.alike.groups);
         let words: usize = lists.map(Vec::len).sum();
