@@ -138,6 +138,7 @@ impl Parts {
             texts: texts(&config),
             directory: directory.clone(),
             vocabulary: Arc::new(words(&config)?),
+            matching: config.issue.matching,
             notify: config.notices.enabled,
             through: config.notices.through.clone(),
         });

@@ -133,6 +133,8 @@ pub struct Matching {
     pub related: Vec<RelatedTicket>,
     /// Whether it asks for several things, each of which deserves a ticket of its own.
     pub several: bool,
+    /// What they are about.
+    pub parts: Vec<String>,
     /// Where the matter is, as far as the text names it.
     pub place: Option<String>,
 }
@@ -158,7 +160,8 @@ impl Matching {
         let related = matched.related.iter().map(|found| beside(found, vocabulary, "相似程度不够，不能并案"));
         let mut matching = Self {
             related: related.collect(),
-            several: signature.several,
+            several: signature.parts.len() > 1,
+            parts: signature.parts.iter().map(|field| vocabulary.topic(*field).to_owned()).collect(),
             place: signature.place().map(str::to_owned),
             ..Self::default()
         };

@@ -94,8 +94,8 @@ pub struct Signature {
     pub head: Vec<u32>,
     /// Hashes of all word pieces, sorted.
     pub grams: Vec<u32>,
-    /// Whether it asks for several things.
-    pub several: bool,
+    /// Fields of the different things that it asks for; none where it asks for one.
+    pub parts: Vec<u32>,
 }
 
 impl Signature {
@@ -133,7 +133,7 @@ impl Signature {
         signature.grams = sorted(grams);
         signature.topics.sort_by_key(|topic| !topic.head);
         signature.topics.truncate(TOPIC_LIMIT);
-        signature.several = several(body, vocabulary);
+        signature.parts = several(shown.subject.as_deref().unwrap_or_default(), body, vocabulary);
         signature
     }
 
@@ -168,7 +168,7 @@ fn first(text: &str, characters: usize) -> &str {
     text.char_indices().nth(characters).map_or(text, |(end, _)| &text[..end])
 }
 
-fn sorted(mut grams: Vec<u32>) -> Vec<u32> {
+pub(super) fn sorted(mut grams: Vec<u32>) -> Vec<u32> {
     grams.sort_unstable();
     grams.dedup();
     grams
@@ -222,8 +222,7 @@ mod tests {
 
     #[test]
     fn a_list_of_different_requests_is_flagged() {
-        assert!(signature("两件事", "一、小区电梯经常困人。二、楼下烧烤店油烟扰民。").several);
-        assert!(!signature("供暖", "一、暖气不热。二、供热公司不上门测室温。").several);
-        assert!(!signature("停车", "车位被占。").several);
+        assert_eq!(signature("两件事", "一、小区电梯经常困人。二、楼下烧烤店油烟扰民。").parts.len(), 2);
+        assert!(signature("停车", "车位被占。").parts.is_empty());
     }
 }
