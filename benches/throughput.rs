@@ -3,8 +3,11 @@
 //! another machine.
 //!
 //! ```text
-//! scripts/services cargo bench --bench throughput -- [--items N] [--mails N] [--connections N] [--batch N] [--database sqlite|postgres://…]
+//! scripts/services cargo bench --bench throughput -- [--items N] [--mails N] [--connections N] [--batch N] [--database sqlite|postgres://…] [--without-matching]
 //! ```
+//!
+//! With `--without-matching` the same load goes through once more with `[issue] matching = false`, on SQLite, so that the price
+//! of matching is a ratio within one run.
 //!
 //! Without `scripts/services` there is no mailbox to read, and that part says that it was not measured.
 //!
@@ -49,6 +52,8 @@ struct Options {
     batch: usize,
     light: usize,
     database: String,
+    /// Whether the same load is run again without matching, for the ratio.
+    without_matching: bool,
 }
 
 fn options() -> Options {
@@ -59,6 +64,7 @@ fn options() -> Options {
         batch: 256,
         light: 500,
         database: "sqlite".to_owned(),
+        without_matching: false,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -70,6 +76,7 @@ fn options() -> Options {
             "--connections" => options.connections = value().parse().expect("a number"),
             "--light" => options.light = value().parse().expect("a number"),
             "--database" => options.database = value(),
+            "--without-matching" => options.without_matching = true,
             _ => {}
         }
     }
@@ -95,7 +102,10 @@ fn main() {
     println!("bare insert          {:>9.0} rows/s", options.items as f64 / bare.as_secs_f64());
 
     let mailbox = Mailbox::fill(options.mails);
-    let mut gateway = Gateway::start(folder.path(), &options, mailbox.as_ref());
+    if options.without_matching && options.database == "sqlite" {
+        without_matching(&runtime, &options, &bodies);
+    }
+    let mut gateway = Gateway::start(folder.path(), &options, mailbox.as_ref(), true);
     thread::sleep(Duration::from_secs(2));
     println!("idle                 {:>9.1} MiB resident", gateway.memory("VmRSS"));
 
@@ -158,6 +168,30 @@ fn main() {
             );
         }
     }
+    runtime.block_on(pool.close());
+    gateway.stop();
+}
+
+/// The whole path with matching off, in a folder of its own.
+fn without_matching(runtime: &tokio::runtime::Runtime, options: &Options, bodies: &[String]) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut gateway = Gateway::start(folder.path(), options, None, false);
+    thread::sleep(Duration::from_secs(2));
+    let pool = runtime.block_on(connect(&gateway.url, 1));
+    let cpu_before = gateway.cpu();
+    let start = Instant::now();
+    full_load(gateway.address, bodies, options.connections);
+    let all = i64::try_from(options.items).expect("few enough");
+    while runtime.block_on(queued(&pool)) < all {
+        assert!(start.elapsed() < Duration::from_mins(10), "the queue did not fill within ten minutes");
+        thread::sleep(Duration::from_millis(20));
+    }
+    println!(
+        "without matching     {:>9.0} items/s to tickets in the queue; {:.0} µs of processor time an item; peak {:.1} MiB",
+        options.items as f64 / start.elapsed().as_secs_f64(),
+        (gateway.cpu() - cpu_before) * 1e6 / options.items as f64,
+        gateway.memory("VmHWM")
+    );
     runtime.block_on(pool.close());
     gateway.stop();
 }
@@ -299,7 +333,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn start(folder: &Path, options: &Options, mailbox: Option<&Mailbox>) -> Self {
+    fn start(folder: &Path, options: &Options, mailbox: Option<&Mailbox>, matching: bool) -> Self {
         let url = if options.database == "sqlite" {
             format!("sqlite:{}", folder.join("jiesu.db").display())
         } else {
@@ -311,7 +345,7 @@ impl Gateway {
         std::fs::write(&secret, SECRET).expect("a secret");
         let config = folder.join("jiesu.toml");
         let text = format!(
-            "[store]\nurl = \"{url}\"\n[seal]\nkeys = {{ file = \"{}\" }}\n[http]\nlisten = \"127.0.0.1:0\"\n[issue]\nbatch_items = {}\n[log]\nlevel = \"warn\"\n\
+            "[store]\nurl = \"{url}\"\n[seal]\nkeys = {{ file = \"{}\" }}\n[http]\nlisten = \"127.0.0.1:0\"\n[issue]\nbatch_items = {}\nmatching = {matching}\n[log]\nlevel = \"warn\"\n\
              [[connector]]\nname = \"calls\"\nchannel = \"phone\"\nadapter = \"inlet\"\n[connector.settings]\n\
              secrets = [{{ file = \"{}\" }}]\nmapping = {{ preset = \"call_center\" }}\n",
             keys.display(),

@@ -25,6 +25,9 @@ pub(crate) struct PairsArguments {
     /// 词表，缺省为随程序附带的 / words for matching; without it the shipped ones
     #[arg(long, value_name = "FILE")]
     words: Option<PathBuf>,
+    /// 地名表，替换词表中的地名 / gazetteer with a `[places]` table in place of the words' own
+    #[arg(long, value_name = "FILE")]
+    gazetteer: Option<PathBuf>,
     /// tune、check 或 all / which part, by a digest of each group of ids
     #[arg(long, default_value = "all", value_parser = split)]
     split: Split,
@@ -56,7 +59,7 @@ pub(crate) struct RepeatsArguments {
 }
 
 pub(crate) fn repeats(global: &Global, arguments: &RepeatsArguments) -> anyhow::Result<Report> {
-    let vocabulary = vocabulary(arguments.words.as_deref())?;
+    let vocabulary = vocabulary(arguments.words.as_deref(), None)?;
     let rules = RuleSet::shipped().map_err(|error| Failure::usage(error.to_string()))?;
     let text =
         std::fs::read_to_string(&arguments.file).map_err(|error| Failure::unreadable(&arguments.file, &error))?;
@@ -86,7 +89,7 @@ pub(crate) fn repeats(global: &Global, arguments: &RepeatsArguments) -> anyhow::
 const ERRORS: usize = 20;
 
 pub(crate) fn pairs(global: &Global, arguments: &PairsArguments) -> anyhow::Result<Report> {
-    let vocabulary = vocabulary(arguments.words.as_deref())?;
+    let vocabulary = vocabulary(arguments.words.as_deref(), arguments.gazetteer.as_deref())?;
     let read = |name: &str| {
         let path = arguments.folder.join(name);
         std::fs::read_to_string(&path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
@@ -102,15 +105,14 @@ pub(crate) fn pairs(global: &Global, arguments: &PairsArguments) -> anyhow::Resu
 }
 
 /// The words for matching: those of a file, or the shipped ones.
-pub(crate) fn vocabulary(path: Option<&Path>) -> anyhow::Result<Vocabulary> {
-    let vocabulary = match path {
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-            Vocabulary::read(&text)
-        }
-        None => Vocabulary::shipped(),
+pub(crate) fn vocabulary(words: Option<&Path>, gazetteer: Option<&Path>) -> anyhow::Result<Vocabulary> {
+    let read = |path: Option<&Path>| {
+        let text = path.map(std::fs::read_to_string).transpose();
+        text.map_err(|error| Failure::usage(format!("{}: {error}", path.unwrap_or(Path::new("")).display())))
     };
+    let (words, places) = (read(words)?, read(gazetteer)?);
+    let vocabulary =
+        Vocabulary::read_with_places(words.as_deref().unwrap_or(Vocabulary::shipped_text()), places.as_deref());
     Ok(vocabulary.map_err(|error| Failure::usage(error.to_string()))?)
 }
 

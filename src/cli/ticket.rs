@@ -194,7 +194,14 @@ pub(crate) fn complaint(complaint: &ComplaintView, now: Timestamp) -> String {
         ("并案依据", complaint.matching.signs.join("；")),
         ("相反迹象", complaint.matching.against.join("；")),
         ("相关工单", related(complaint)),
-        ("多项诉求", if complaint.matching.several { "来件含多项诉求，建议拆分".to_owned() } else { String::new() }),
+        (
+            "多项诉求",
+            if complaint.matching.several {
+                format!("来件含多项诉求（{}），建议拆分", complaint.matching.parts.join("、"))
+            } else {
+                String::new()
+            },
+        ),
     ]));
     text
 }

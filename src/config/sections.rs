@@ -219,6 +219,8 @@ pub struct Issue {
     /// Complaints that matching remembers at least, the newest, 1000 to 16777216; the memory for them is some 400 bytes
     /// each.
     pub remembered: usize,
+    /// Whether complaints are compared with earlier ones in other words at all; the same words join without it.
+    pub matching: bool,
     /// Whether a complaint joins the ticket of the same matter told in other words; otherwise it opens a ticket of its own, with
     /// a link to the one it may belong to.
     pub join_other_words: bool,
@@ -236,7 +238,8 @@ impl Default for Issue {
             lease_seconds: 60,
             repeat_days: 180,
             remembered: 500_000,
-            join_other_words: false,
+            matching: true,
+            join_other_words: true,
             words: None,
         }
     }

@@ -72,6 +72,7 @@ impl Parts {
             texts: texts(&config),
             directory: directory.clone(),
             vocabulary: Arc::new(words(&config)?),
+            matching: config.issue.matching,
             notify: config.notices.enabled,
             through: config.notices.through.clone(),
         });
@@ -212,14 +213,14 @@ pub fn rules(config: &Config) -> Result<Rulebook, GatewayError> {
 /// # Errors
 /// Where the file cannot be read or has another form.
 pub fn words(config: &Config) -> Result<Vocabulary, GatewayError> {
-    let failed = |message: String| GatewayError::Words { path: config.issue.words.clone(), message };
-    match &config.issue.words {
-        None => Vocabulary::shipped().map_err(|error| failed(error.to_string())),
-        Some(file) => {
-            let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
-            Vocabulary::read(&text).map_err(|error| failed(error.to_string()))
-        }
-    }
+    let failed = |path: Option<&PathBuf>, message: String| GatewayError::Words { path: path.cloned(), message };
+    let read = |path: &Option<PathBuf>| {
+        let text = path.as_ref().map(std::fs::read_to_string).transpose();
+        text.map_err(|error| failed(path.as_ref(), error.to_string()))
+    };
+    let (words, places) = (read(&config.issue.words)?, read(&config.screening.places)?);
+    Vocabulary::read_with_places(words.as_deref().unwrap_or(Vocabulary::shipped_text()), places.as_deref())
+        .map_err(|error| failed(config.issue.words.as_ref(), error.to_string()))
 }
 
 /// What a gateway and whoever is started in its place have in common: machine and address. None where the machine has no

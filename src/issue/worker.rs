@@ -10,7 +10,7 @@ use std::{
 
 use connectors::{
     clock::{Clock, ZONE},
-    complaint::{Channel, Complaint},
+    complaint::{Channel, Complaint, Petitioner},
     contract::Answering,
     entry::{ConnectorName, RawEntry, Revision},
 };
@@ -26,6 +26,7 @@ use super::{
     recall::namesake,
 };
 use crate::{
+    assess::Verdict,
     calendar::Calendar,
     directory::{Connector, Directory},
     ids::EntryId,
@@ -110,6 +111,8 @@ pub struct Tools {
     pub directory: Arc<Directory>,
     /// The words that matching goes by.
     pub vocabulary: Arc<Vocabulary>,
+    /// Whether complaints are compared with earlier ones at all.
+    pub matching: bool,
     /// Whether petitioners are told anything.
     pub notify: bool,
     /// The connector that carries mail for channels with no way back.
@@ -199,7 +202,12 @@ impl Issuer {
         let Some(mut lease) = self.lease().await? else { return Ok(None) };
         let mut renewed = self.clock.now();
         self.store.release_rulings(renewed).await?;
-        self.recall.lock().await.catch_up(&self.store, &lease, &self.tools.vocabulary, self.since(renewed)).await?;
+        if self.tools.matching {
+            self.recall.lock().await.catch_up(&self.store, &lease, &self.tools.vocabulary, self.since(renewed)).await?;
+        } else {
+            // What comes in now has no signature: it gets one when matching is switched on again.
+            self.store.forget_all_signed(&lease).await?;
+        }
         let mut issued = 0;
         let mut after = EntryId(0);
         let mut ready: Vec<Candidate> = Vec::new();
@@ -377,6 +385,18 @@ pub fn hotline_zone() -> TimeZone {
 }
 
 impl Tools {
+    /// What a complaint is matched by later on.
+    fn sign(&self, verdict: &Verdict, petitioner: &Petitioner, keys: &[Vec<u8>]) -> Signature {
+        let mut signature = Signature::of(&verdict.shown, keys, &self.vocabulary);
+        let told = contact_phones(&verdict.complaint.body);
+        let told: Vec<Vec<u8>> =
+            told.iter().map(|phone| self.keyring.index(IndexKind::Phone, phone).0.to_vec()).collect();
+        signature.also(&told);
+        let name = petitioner.name.as_deref().and_then(full_name);
+        signature.namesake = name.and_then(|name| namesake(&self.keyring.index(IndexKind::Name, &name).0));
+        signature
+    }
+
     /// Unseals, normalises and assesses one entry. Whatever goes wrong with it is its own outcome.
     fn assess(&self, pending: PendingEntry) -> Candidate {
         let connector = self.directory.get(&pending.connector);
@@ -430,13 +450,8 @@ impl Tools {
         let account = account.map(|account| format!("{}\u{1f}{account}", pending.connector));
         let account = account.iter().map(|account| self.keyring.index(IndexKind::Account, account).0.to_vec());
         let petitioner_keys: Vec<Vec<u8>> = phones.chain(emails).chain(account).collect();
-        let mut signature = Signature::of(&verdict.shown, &petitioner_keys, &self.vocabulary);
-        let told = contact_phones(&verdict.complaint.body);
-        let told: Vec<Vec<u8>> =
-            told.iter().map(|phone| self.keyring.index(IndexKind::Phone, phone).0.to_vec()).collect();
-        signature.also(&told);
-        let name = petitioner.name.as_deref().and_then(full_name);
-        signature.namesake = name.and_then(|name| namesake(&self.keyring.index(IndexKind::Name, &name).0));
+        let signature =
+            if self.matching { self.sign(&verdict, &petitioner, &petitioner_keys) } else { Signature::default() };
         let recipient = match (petitioner.emails.first(), verdict.keys.emails.first()) {
             (Some(address), Some(canonical)) => Some((
                 self.keyring.seal(SealContext::new(RECIPIENT, &id), address.as_bytes()).map_err(seal_error)?,

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// First byte of every stored signature.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
 /// Most of anything in a list that is read back.
 const LIST_LIMIT: u64 = 4 * GRAM_LIMIT as u64;
 /// Longest text read back, in bytes.
@@ -17,7 +17,10 @@ impl Signature {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(64 + self.grams.len() * 2 + self.head.len());
         bytes.push(FORM);
-        bytes.push(u8::from(self.several));
+        put(&mut bytes, self.parts.len() as u64);
+        for part in &self.parts {
+            put(&mut bytes, u64::from(*part));
+        }
         put(&mut bytes, self.persons.len() as u64);
         for person in &self.persons {
             bytes.extend_from_slice(&person.to_be_bytes());
@@ -61,7 +64,7 @@ impl Signature {
         if byte(&mut rest)? != FORM {
             return None;
         }
-        let several = byte(&mut rest)? != 0;
+        let parts = list(&mut rest, |rest| u32::try_from(get(rest)?).ok())?;
         let persons = list(&mut rest, eight)?;
         let namesake = list(&mut rest, eight)?.first().copied();
         let names = list(&mut rest, |rest| {
@@ -90,7 +93,7 @@ impl Signature {
             topics,
             head,
             grams,
-            several,
+            parts,
         })
     }
 }
@@ -177,7 +180,7 @@ mod tests {
             ..ShownComplaint::default()
         };
         let signature = Signature::of(&shown, &[vec![7; 16], vec![9; 16]], &vocabulary);
-        assert!(signature.several && signature.persons.len() == 2 && !signature.head.is_empty());
+        assert!(signature.parts.len() == 2 && signature.persons.len() == 2 && !signature.head.is_empty());
         assert_eq!(Signature::decode(&signature.encode()), Some(signature));
         assert_eq!(Signature::decode(&Signature::default().encode()), Some(Signature::default()));
     }

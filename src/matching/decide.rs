@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    compare::{Comparison, Standing, compare, explain, standing},
+    compare::{Comparison, Standing, compare, standing},
+    explain::explain,
     frequency::Frequencies,
     signature::Signature,
     vocabulary::{NameKind, Vocabulary},
@@ -66,7 +67,7 @@ pub fn decide<'a>(
     let mut own: Vec<TicketId> = Vec::new();
     for neighbour in neighbours {
         let comparison = compare(new, &neighbour.signature, frequencies);
-        if comparison.same_person || comparison.same_name {
+        if comparison.is_own() {
             own.push(neighbour.ticket);
         }
         let found = |comparison| Found {
@@ -126,12 +127,14 @@ pub struct Matching {
     pub signs: Vec<String>,
     /// What spoke against it.
     pub against: Vec<String>,
-    /// All signs together, from 0; two petitioners' complaints are one matter from 0.60 on, one petitioner's from 0.50 on.
+    /// How much is alike, from 0: it ranks; what decides stands in the signs.
     pub score: Option<f32>,
     /// Other tickets to be looked at beside this one.
     pub related: Vec<RelatedTicket>,
     /// Whether it asks for several things, each of which deserves a ticket of its own.
     pub several: bool,
+    /// What they are about.
+    pub parts: Vec<String>,
     /// Where the matter is, as far as the text names it.
     pub place: Option<String>,
 }
@@ -157,7 +160,8 @@ impl Matching {
         let related = matched.related.iter().map(|found| beside(found, vocabulary, "相似程度不够，不能并案"));
         let mut matching = Self {
             related: related.collect(),
-            several: signature.several,
+            several: signature.parts.len() > 1,
+            parts: signature.parts.iter().map(|field| vocabulary.topic(*field).to_owned()).collect(),
             place: signature.place().map(str::to_owned),
             ..Self::default()
         };

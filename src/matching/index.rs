@@ -205,7 +205,8 @@ fn name_value(name: &Name) -> u64 {
 
 fn keyed_names(signature: &Signature) -> impl Iterator<Item = u64> + '_ {
     let mut names: Vec<&Name> = signature.names.iter().filter(|name| name.kind != NameKind::Region).collect();
-    names.sort_by_key(|name| !name.head);
+    // A town has too many matters to lead to one.
+    names.sort_by_key(|name| (name.kind == NameKind::Town, !name.head));
     names.into_iter().take(NAME_KEYS).map(name_value)
 }
 
@@ -214,7 +215,7 @@ fn common_keys(signature: &Signature) -> Vec<(u32, f32)> {
     keys.extend(signature.namesake.map(|name| (key(PERSON, name), 20.0)));
     for name in keyed_names(signature) {
         keys.push((key(NAME, name), 15.0));
-        for topic in signature.topics.iter().take(TOPIC_KEYS) {
+        for topic in signature.topics.iter().filter(|topic| !topic.is_trouble()).take(TOPIC_KEYS) {
             keys.push((key(MATTER, name ^ (u64::from(topic.id) << 20)), 30.0));
         }
     }

@@ -5,23 +5,31 @@
 //! | part | holds |
 //! |---|---|
 //! | [`Vocabulary`] | the words it goes by: data, `rules/matching.toml` |
-//! | [`Signature`] | what is kept of a complaint |
+//! | [`Signature`] | what is kept of a complaint, read by `reader`; `several` tells whether it asks for several things |
 //! | [`Frequencies`] | how often word pieces were seen |
 //! | [`Index`] | finds candidates |
-//! | [`compare`], [`decide`] | looks at them closely, and chooses |
+//! | [`compare`], [`standing`], [`decide`] | looks at them closely, and chooses; `conflict` keeps apart, [`explain`] says why |
 
 mod codec;
 mod compare;
+mod conflict;
 mod contacts;
 mod decide;
+mod explain;
 mod frequency;
 mod index;
+mod reader;
+mod several;
 mod signature;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 
-pub use compare::{Comparison, Conflict, Standing, compare, explain, standing};
+pub use compare::{Comparison, Standing, compare, standing};
+pub use conflict::Conflict;
 pub use contacts::contact_phones;
 pub use decide::{Found, Matched, Matching, Neighbour, RelatedTicket, decide};
+pub use explain::explain;
 pub use frequency::Frequencies;
 pub use index::{CANDIDATES, Index};
 pub use signature::{GRAM_LIMIT, NAME_LIMIT, Name, Signature, TEXT_LIMIT, Topic, Unit, persons};

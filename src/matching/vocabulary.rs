@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde::Deserialize;
 
+use super::signature::gram;
 use crate::assess::text::normal;
 
 /// The file that comes with the program.
@@ -36,10 +37,12 @@ pub enum NameKind {
     Place,
     /// A district or county of the city, or another city.
     Region,
+    /// A town, township or sub-district.
+    Town,
 }
 
 impl NameKind {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Estate,
         Self::Road,
         Self::Village,
@@ -49,6 +52,7 @@ impl NameKind {
         Self::Shop,
         Self::Place,
         Self::Region,
+        Self::Town,
     ];
 
     pub(super) fn chinese(self) -> &'static str {
@@ -62,6 +66,7 @@ impl NameKind {
             Self::Shop => "商家",
             Self::Place => "场所",
             Self::Region => "县（市、区）",
+            Self::Town => "乡镇（街道）",
         }
     }
 }
@@ -170,7 +175,34 @@ struct File {
     suffixes: BTreeMap<NameKind, Vec<String>>,
     units: BTreeMap<UnitKind, Vec<String>>,
     topics: BTreeMap<String, Vec<String>>,
+    alike: Alike,
     generic: Generic,
+}
+
+/// A gazetteer as the rules have it.
+#[derive(Deserialize)]
+struct Gazetteer {
+    places: Places,
+}
+
+#[derive(Deserialize)]
+struct Places {
+    home: Vec<String>,
+    #[serde(default)]
+    elsewhere: Vec<String>,
+}
+
+impl Places {
+    /// Tells one gazetteer from another, so that signatures are made anew with another one.
+    fn digest(&self) -> u32 {
+        self.home.iter().chain(&self.elsewhere).fold(0, |digest, place| digest.rotate_left(5) ^ hash(place))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Alike {
+    groups: Vec<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -178,6 +210,18 @@ struct File {
 struct Generic {
     words: Vec<String>,
 }
+
+/// What a word of a topic means.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Meaning {
+    /// The field (下水).
+    pub(super) field: u32,
+    /// The trouble in it (井盖缺失), where the word tells one.
+    pub(super) trouble: Option<u32>,
+}
+
+/// Between a field and a trouble in the file: 下水/井盖缺失.
+const IN: char = '/';
 
 /// Words of several kinds, found in one pass, the longest at each place.
 #[derive(Debug)]
@@ -195,6 +239,12 @@ impl<T: Copy> Finder<T> {
             .build(&patterns)
             .map_err(|error| VocabularyError::Search(error.to_string()))?;
         Ok(Self { automaton, meanings })
+    }
+
+    /// The first word from a byte position on.
+    pub(super) fn find_from(&self, text: &str, at: usize) -> Option<(usize, usize, T)> {
+        let found = self.automaton.find(aho_corasick::Input::new(text).range(at..))?;
+        Some((found.start(), found.end(), *self.meanings.get(found.pattern().as_usize())?))
     }
 
     /// Byte positions of words in a text, with what they mean.
@@ -218,9 +268,11 @@ pub struct Vocabulary {
     pub(super) vague: Finder<()>,
     pub(super) suffixes: Finder<NameKind>,
     pub(super) units: Vec<(String, UnitKind)>,
-    pub(super) topics: Finder<u32>,
+    pub(super) topics: Finder<Meaning>,
     pub(super) topic_names: HashMap<u32, String>,
     pub(super) generic: Finder<()>,
+    /// Words that say one thing, each with the word piece that stands for all of its group.
+    pub(super) alike: Finder<u32>,
 }
 
 impl Vocabulary {
@@ -232,13 +284,37 @@ impl Vocabulary {
         Self::read(SHIPPED)
     }
 
+    /// The file that comes with the program.
+    pub fn shipped_text() -> &'static str {
+        SHIPPED
+    }
+
     /// The words of a file.
     ///
     /// # Errors
     /// Where it has not the form of `rules/matching.toml`.
     pub fn read(text: &str) -> Result<Self, VocabularyError> {
-        let file: File = toml::from_str(text).map_err(|error| VocabularyError::Form(error.message().to_owned()))?;
+        Self::read_with_places(text, None)
+    }
+
+    /// The words of a file, its home and regions replaced by those of a `[places]` table: the first place of `home` is
+    /// the city.
+    ///
+    /// # Errors
+    /// Where either has not its form.
+    pub fn read_with_places(text: &str, places: Option<&str>) -> Result<Self, VocabularyError> {
+        let form = |error: toml::de::Error| VocabularyError::Form(error.message().to_owned());
+        let mut file: File = toml::from_str(text).map_err(form)?;
+        if let Some(places) = places {
+            let Gazetteer { places } = toml::from_str(places).map_err(form)?;
+            file.version = format!("{}+{:x}", file.version, places.digest());
+            if let Some(city) = places.home.first() {
+                file.home.clone_from(city);
+            }
+            file.regions = [places.home, places.elsewhere].concat();
+        }
         let lists = file.suffixes.values().chain(file.units.values()).chain(file.topics.values());
+        let lists = lists.chain(&file.alike.groups);
         let words: usize = lists.map(Vec::len).sum();
         if words + file.generic.words.len() + file.regions.len() + file.nameless.len() > WORD_LIMIT {
             return Err(VocabularyError::TooMany);
@@ -246,12 +322,23 @@ impl Vocabulary {
         let mut topic_names: HashMap<u32, String> = HashMap::new();
         let mut topics = Vec::new();
         for (name, words) in file.topics {
-            let id = topic_id(&name);
-            topics.extend(words.iter().map(|word| (normal(word), id)));
-            if let Some(other) = topic_names.insert(id, name.clone()) {
-                return Err(VocabularyError::Clash(other, name));
+            let field = name.split(IN).next().unwrap_or(&name);
+            let meaning = Meaning { field: field_id(field), trouble: name.contains(IN).then(|| trouble_id(&name)) };
+            topics.extend(words.iter().map(|word| (normal(word), meaning)));
+            let known = [Some((meaning.field, field)), meaning.trouble.map(|trouble| (trouble, name.as_str()))];
+            for (id, name) in known.into_iter().flatten() {
+                let shown = name.replace(IN, "：");
+                if let Some(other) = topic_names.insert(id, shown.clone()).filter(|other| *other != shown) {
+                    return Err(VocabularyError::Clash(other, shown));
+                }
             }
         }
+        // A word of both a field and a trouble in it tells the trouble: of equal patterns the first counts.
+        topics.sort_by_key(|(_, meaning)| meaning.trouble.is_none());
+        let alike = file.alike.groups.iter().flat_map(|group| {
+            let stands = group.first().map_or(0, |first| gram(&format!("{IN}{first}")));
+            group.iter().map(move |word| (normal(word), stands))
+        });
         let mut units: Vec<(String, UnitKind)> = file
             .units
             .into_iter()
@@ -281,6 +368,7 @@ impl Vocabulary {
             topics: Finder::new(topics)?,
             topic_names,
             generic: Finder::new(file.generic.words.iter().map(|word| (normal(word), ())).collect())?,
+            alike: Finder::new(alike.collect())?,
             home: normal(&file.home),
             version: file.version,
         })
@@ -297,7 +385,16 @@ impl Vocabulary {
     }
 }
 
-fn topic_id(name: &str) -> u32 {
+/// Fields have even numbers, troubles odd ones.
+fn field_id(name: &str) -> u32 {
+    hash(name) & !1
+}
+
+fn trouble_id(name: &str) -> u32 {
+    hash(name) | 1
+}
+
+fn hash(name: &str) -> u32 {
     name.chars().fold(0x811c_9dc5, |hash: u32, character| (hash ^ u32::from(character)).wrapping_mul(0x0100_0193))
 }
 

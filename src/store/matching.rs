@@ -186,6 +186,27 @@ impl Store {
             .map_err(failed("noting that complaints are signed"))?;
         transaction.commit().await.map_err(failed("noting that complaints are signed"))
     }
+
+    /// Notes that complaints may have no signature: they are signed when matching begins again.
+    ///
+    /// # Errors
+    /// Where the database fails or the lease on issuing is lost.
+    pub async fn forget_all_signed(&self, lease: &Lease) -> Result<(), StoreError> {
+        let known = sqlx::query("SELECT 1 AS one FROM counter WHERE name LIKE 'signed:%'")
+            .fetch_optional(&self.read)
+            .await
+            .map_err(failed("reading a counter"))?;
+        if known.is_none() {
+            return Ok(());
+        }
+        let mut transaction = self.begin().await?;
+        fence(&mut transaction, lease).await?;
+        sqlx::query("DELETE FROM counter WHERE name LIKE 'signed:%'")
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed("noting that complaints are not signed"))?;
+        transaction.commit().await.map_err(failed("noting that complaints are not signed"))
+    }
 }
 
 fn signed_mark(words: &str) -> String {

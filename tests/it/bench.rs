@@ -139,6 +139,7 @@ impl Bench {
             keyring: keyring.clone(),
             rulebook: Arc::new(Rulebook::open(&Screening::default()).unwrap()),
             vocabulary: Arc::new(Vocabulary::shipped().unwrap()),
+            matching: true,
             calendar: Calendar::shipped(),
             texts: texts(),
             directory: Arc::new(Directory::new(Arc::new(clock.clone()), connectors::contract::Limits::default())),
