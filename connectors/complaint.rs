@@ -118,6 +118,9 @@ pub struct Attachment {
     pub name: Option<String>,
     /// Media type as declared.
     pub media_type: String,
+    /// Media type as its first bytes tell it, where they tell one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sniffed: Option<String>,
     /// Size in bytes after decoding.
     pub size: u64,
     /// SHA-256 of the decoded bytes, hexadecimal.

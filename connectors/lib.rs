@@ -49,6 +49,7 @@ pub mod registry;
 pub mod rest;
 pub mod secret;
 pub mod settings;
+mod sniff;
 pub mod times;
 
 /// The guide's adapter, compiled and run so that it stays true.
