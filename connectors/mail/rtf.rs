@@ -334,7 +334,7 @@ mod tests {
             (b"{\\rtf1\\ansi\\ansicpg1252{\\fonttbl{\\f0\\fcharset0 A;}{\\f1\\fcharset134 S;}}\\f1\\'cd\\'a3{\\f0 x}\\'cb\\'ae}", "停x水"),
             (b"{\\rtf1\\uc1\\u20572 ?\\u27700\\'3f\\uc0\\u19977 \\u22825 !}", "停水三天!"),
             (b"{\\rtf1\\uc1\\u-10179?\\u-8704?}", "😀"),
-            (b"{\\rtf1{\\*\\generator x;}{\\info{\\title secret}}{\\pict\\bin5 }}}}}seen\\{\\}\\\\}", "seen{}\\"),
+            (b"{\\rtf1{\\*\\generator x;}{\\info{\\title secret}}{\\pict\\bin5 }}}}}}seen\\{\\}\\\\}", "seen{}\\"),
             (b"{\\rtf1\\fromhtml1 {\\*\\htmltag64 <p>}\\htmlrtf {\\htmlrtf0 hello\\htmlrtf\\par}\\htmlrtf0{\\*\\htmltag72 </p>}again}", "hello\nagain"),
             (b"plain words", "plain words"),
             (b"{\\rtf1 a\\tab b\\emdash c\\~d}", "a\tb—c d"),

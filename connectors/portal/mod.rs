@@ -402,7 +402,7 @@ impl Normalise for Reader {
     fn attachment(&self, entry: &RawEntry, part: u32) -> Option<Vec<u8>> {
         let submission: Submission = serde_json::from_slice(&entry.raw).ok()?;
         let position = usize::try_from(part).ok()?.checked_sub(1)?;
-        check::tidy(&submission).files.into_iter().nth(position).map(|file| file.data)
+        check::tidy(&submission).files.into_iter().nth(position).map(|file| file.data.to_vec())
     }
 }
 

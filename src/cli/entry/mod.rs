@@ -1,5 +1,6 @@
 //! `jiesu entry`: what came in, what became of it, and what a person decides about it.
 
+mod attachment;
 mod decide;
 mod unseal;
 
@@ -69,6 +70,19 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// 取出一个附件；先记入审计 / write one attachment to a new file; written down before
+    Attachment {
+        /// 来件编号 / entry
+        id: EntryId,
+        /// 第几个附件，见 entry show / which one, as entry show counts them
+        number: usize,
+        /// 原因 / why
+        #[arg(long, value_parser = open::reason)]
+        reason: String,
+        /// 写入的新文件 / the new file
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -121,6 +135,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<Rep
             decide::decide(global, id, disposition, article, reason).await
         }
         Command::Unseal { id, reason, out } => unseal::run(global, id, &reason, out.as_deref()).await,
+        Command::Attachment { id, number, reason, out } => attachment::run(global, id, number, &reason, &out).await,
     }
 }
 

@@ -75,7 +75,7 @@ fn told(petitioner: &Petitioner) -> String {
 }
 
 /// Writes the bytes as they are, for their owner only.
-fn keep(path: &Path, raw: &[u8]) -> Result<(), Failure> {
+pub(super) fn keep(path: &Path, raw: &[u8]) -> Result<(), Failure> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
