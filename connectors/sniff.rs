@@ -27,7 +27,8 @@ pub(crate) fn media_type(bytes: &[u8]) -> Option<&'static str> {
 pub(crate) fn mismatch(attachment: &Attachment) -> Option<String> {
     let sniffed = attachment.sniffed.as_deref()?;
     let is = kind(sniffed);
-    let ending = attachment.name.as_deref().and_then(|name| name.rsplit_once('.')).and_then(|(_, ending)| by_ending(ending));
+    let ending =
+        attachment.name.as_deref().and_then(|name| name.rsplit_once('.')).and_then(|(_, ending)| by_ending(ending));
     let told = [kind(&attachment.media_type), ending];
     let wrong = |told: Kind| is.is_some_and(|is| !may_be(told, is, sniffed));
     let hides_a_program = is == Some(Kind::Program) && !told.contains(&Some(Kind::Program));
@@ -78,7 +79,8 @@ fn kind(media_type: &str) -> Option<Kind> {
         "application/vnd.ms-cab-compressed",
     ];
     let told = media_type.trim().to_ascii_lowercase();
-    let office = ["application/vnd.openxmlformats-", "application/vnd.oasis.", "application/vnd.ms-", "application/wps-office"];
+    let office =
+        ["application/vnd.openxmlformats-", "application/vnd.oasis.", "application/vnd.ms-", "application/wps-office"];
     Some(match told.as_str() {
         told if PROGRAMS.contains(&told) => Kind::Program,
         told if ARCHIVES.contains(&told) => Kind::Archive,
@@ -100,13 +102,17 @@ fn kind(media_type: &str) -> Option<Kind> {
 fn by_ending(ending: &str) -> Option<Kind> {
     Some(match ending.to_ascii_lowercase().as_str() {
         "jpg" | "jpeg" | "png" | "gif" | "bmp" | "webp" | "heic" | "tif" | "tiff" => Kind::Picture,
-        "mp3" | "m4a" | "amr" | "wav" | "aac" | "ogg" | "mp4" | "mov" | "avi" | "3gp" | "webm" | "mpg" => Kind::Recording,
+        "mp3" | "m4a" | "amr" | "wav" | "aac" | "ogg" | "mp4" | "mov" | "avi" | "3gp" | "webm" | "mpg" => {
+            Kind::Recording
+        }
         "doc" | "docx" | "xls" | "xlsx" | "ppt" | "pptx" | "wps" | "et" | "dps" | "odt" | "ods" | "rtf" => Kind::Office,
         "pdf" => Kind::Pdf,
         "zip" | "rar" | "7z" | "gz" | "tar" => Kind::Archive,
         "htm" | "html" | "svg" | "xml" | "mht" => Kind::Page,
         "txt" | "csv" => Kind::Text,
-        "exe" | "scr" | "com" | "bat" | "cmd" | "dll" | "msi" | "js" | "vbs" | "jar" | "apk" | "sh" | "ps1" => Kind::Program,
+        "exe" | "scr" | "com" | "bat" | "cmd" | "dll" | "msi" | "js" | "vbs" | "jar" | "apk" | "sh" | "ps1" => {
+            Kind::Program
+        }
         _ => return None,
     })
 }

@@ -64,7 +64,8 @@ pub(super) fn inline(text: &str, bounds: &Bounds, notes: &mut Notes) -> Option<F
     let mut fields = 0;
     while at < lines.len() && fields < MAX_FIELDS {
         let line = lines[at];
-        let Some(found) = FIELD.as_ref().filter(|_| line.len() <= MAX_LINE).and_then(|field| field.captures(line)) else {
+        let Some(found) = FIELD.as_ref().filter(|_| line.len() <= MAX_LINE).and_then(|field| field.captures(line))
+        else {
             // A long value goes on over further lines; an empty line or any other text ends the block.
             let goes_on = fields > 0 && (line.starts_with([' ', '\t']) && !line.trim().is_empty());
             if !goes_on {

@@ -29,7 +29,8 @@ fn every_style_of_passing_on_tells_who_wrote_first() {
     let table: Table = toml::from_str(include_str!("../../fixtures/quotes/forwards.toml")).unwrap();
     assert!(table.forward.len() >= 9);
     for case in table.forward {
-        let got = inline(&case.text, &Bounds::default(), &mut Notes::default()).unwrap_or_else(|| panic!("{}", case.style));
+        let got =
+            inline(&case.text, &Bounds::default(), &mut Notes::default()).unwrap_or_else(|| panic!("{}", case.style));
         let from = got.from.as_ref();
         assert_eq!(from.map(|from| from.email.clone()), case.from, "{}", case.style);
         assert_eq!(from.and_then(|from| from.name.clone()), case.name, "{}", case.style);

@@ -86,7 +86,9 @@ fn enclosed(mut outer: Mail, notes: &mut Vec<String>) -> Mail {
         notes.push(complaint::told(&next));
     }
     if others {
-        inner.remarks.push(Remark::Doubtful { what: "转来的邮件不止一人所写，只以第一封的写信人为诉求人".to_owned() });
+        inner.remarks.push(Remark::Doubtful {
+            what: "转来的邮件不止一人所写，只以第一封的写信人为诉求人".to_owned()
+        });
     }
     if inner.from.is_none() {
         unnamed(&mut inner);
@@ -105,5 +107,6 @@ fn written_by(mail: &mut Mail, from: Option<Address>, reply_to: Option<Address>,
 }
 
 fn unnamed(mail: &mut Mail) {
-    mail.remarks.push(Remark::Doubtful { what: "本件由同事转来，没有读出原写信人的地址".to_owned() });
+    mail.remarks
+        .push(Remark::Doubtful { what: "本件由同事转来，没有读出原写信人的地址".to_owned() });
 }

@@ -63,8 +63,24 @@ static SIGNATURE: LazyLock<Option<RegexSet>> = LazyLock::new(|| {
 
 /// Words by which a citizen says that the answer stands inside the quoted mail.
 const INSIDE: [&str; 18] = [
-    "见下文", "见下方", "见原文", "见文中", "文中回复", "原文中回复", "原文回复", "下方回复", "下面回复", "红字", "红色字", "标红", "蓝字",
-    "逐条回复", "见下面", "inline", "see below", "answers below",
+    "见下文",
+    "见下方",
+    "见原文",
+    "见文中",
+    "文中回复",
+    "原文中回复",
+    "原文回复",
+    "下方回复",
+    "下面回复",
+    "红字",
+    "红色字",
+    "标红",
+    "蓝字",
+    "逐条回复",
+    "见下面",
+    "inline",
+    "see below",
+    "answers below",
 ];
 
 /// Lines after the first one of a quoted header block in which a second must follow.

@@ -67,9 +67,28 @@ const MAX_FONTS: usize = 500;
 
 /// Groups that hold no text for a reader.
 const UNREAD: [&str; 22] = [
-    "colortbl", "stylesheet", "info", "pict", "object", "objdata", "header", "headerl", "headerr", "headerf", "footer",
-    "footerl", "footerr", "footerf", "generator", "themedata", "listtable", "listoverridetable", "revtbl", "rsidtbl",
-    "filetbl", "fldinst",
+    "colortbl",
+    "stylesheet",
+    "info",
+    "pict",
+    "object",
+    "objdata",
+    "header",
+    "headerl",
+    "headerr",
+    "headerf",
+    "footer",
+    "footerl",
+    "footerr",
+    "footerf",
+    "generator",
+    "themedata",
+    "listtable",
+    "listoverridetable",
+    "revtbl",
+    "rsidtbl",
+    "filetbl",
+    "fldinst",
 ];
 
 /// What holds within a group.

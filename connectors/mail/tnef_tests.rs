@@ -38,29 +38,46 @@ fn file(title: &[u8], data: &[u8], properties: &[Vec<u8>]) -> Vec<u8> {
     .concat()
 }
 
-const HELLO: &[u8] = b"\x2d\0\0\0\x2b\0\0\0LZFu\xf1\xc5\xc7\xa7\x03\0\x0a\0rcpg125B2\x0a\xf3 hel\x09\0 bw\x05\xb0ld}\x0a\x80\x0f\xa0";
+const HELLO: &[u8] =
+    b"\x2d\0\0\0\x2b\0\0\0LZFu\xf1\xc5\xc7\xa7\x03\0\x0a\0rcpg125B2\x0a\xf3 hel\x09\0 bw\x05\xb0ld}\x0a\x80\x0f\xa0";
 
 fn whole() -> Vec<u8> {
-    let named = [&0x1e_u16.to_le_bytes()[..], &0x8001_u16.to_le_bytes(), &[7; 16], &1_u32.to_le_bytes(), &4_u32.to_le_bytes(), b"n\0m\0", &1_u32.to_le_bytes(), &2_u32.to_le_bytes(), b"x\0\0\0"].concat();
-    let inner = written(&[
-        attribute(1, attribute::BODY, b"an inner message\0"),
-        file(b"inner.txt\0", b"inner", &[]),
-    ]);
+    let named = [
+        &0x1e_u16.to_le_bytes()[..],
+        &0x8001_u16.to_le_bytes(),
+        &[7; 16],
+        &1_u32.to_le_bytes(),
+        &4_u32.to_le_bytes(),
+        b"n\0m\0",
+        &1_u32.to_le_bytes(),
+        &2_u32.to_le_bytes(),
+        b"x\0\0\0",
+    ]
+    .concat();
+    let inner = written(&[attribute(1, attribute::BODY, b"an inner message\0"), file(b"inner.txt\0", b"inner", &[])]);
     let object = [&[9; 16][..], &inner].concat();
     written(&[
         attribute(1, attribute::CODE_PAGE, &936_u64.to_le_bytes()),
-        attribute(1, attribute::PROPERTIES, &listed(&[
-            [&0x3_u16.to_le_bytes()[..], &0x26_u16.to_le_bytes(), &1_u32.to_le_bytes()].concat(),
-            [&0x40_u16.to_le_bytes()[..], &0x39_u16.to_le_bytes(), &[1; 8]].concat(),
-            named,
-            sized(0x102, property::RICH_TEXT, HELLO),
-        ])),
+        attribute(
+            1,
+            attribute::PROPERTIES,
+            &listed(&[
+                [&0x3_u16.to_le_bytes()[..], &0x26_u16.to_le_bytes(), &1_u32.to_le_bytes()].concat(),
+                [&0x40_u16.to_le_bytes()[..], &0x39_u16.to_le_bytes(), &[1; 8]].concat(),
+                named,
+                sized(0x102, property::RICH_TEXT, HELLO),
+            ]),
+        ),
         // 现场.jpg in GBK
         file(b"\xcf\xd6\xb3\xa1.jpg\0", b"\xff\xd8\xff\xe0data", &[]),
-        file(b"A~1.DOC\0", b"doc", &[
-            sized(0x1f, property::LONG_FILE_NAME, &wide("关于停水的说明.doc")),
-            sized(0x1e, property::MEDIA_TYPE, b"application/msword\0"),
-        ]),
+        file(
+            b"A~1.DOC\0",
+            b"doc",
+            &[
+                sized(0x1f, property::LONG_FILE_NAME, &wide("关于停水的说明.doc")),
+                sized(0x1e, property::MEDIA_TYPE, b"application/msword\0"),
+            ],
+        ),
         file(b"fwd\0", b"", &[sized(0xd, property::DATA, &object)]),
     ])
 }
@@ -75,14 +92,20 @@ fn read(bytes: &[u8]) -> (Opened, Vec<crate::entry::Remark>) {
 fn files_text_and_an_inner_message_come_out() {
     let (opened, remarks) = read(&whole());
     assert_eq!(opened.text, "hello world");
-    let files: Vec<_> =
-        opened.files.iter().map(|file| (file.name.as_deref().unwrap(), file.media_type.as_str(), &*file.bytes)).collect();
-    assert_eq!(files, [
-        ("现场.jpg", "application/octet-stream", b"\xff\xd8\xff\xe0data".as_slice()),
-        ("关于停水的说明.doc", "application/msword", b"doc"),
-        ("fwd.txt", "text/plain", b"an inner message"),
-        ("inner.txt", "application/octet-stream", b"inner"),
-    ]);
+    let files: Vec<_> = opened
+        .files
+        .iter()
+        .map(|file| (file.name.as_deref().unwrap(), file.media_type.as_str(), &*file.bytes))
+        .collect();
+    assert_eq!(
+        files,
+        [
+            ("现场.jpg", "application/octet-stream", b"\xff\xd8\xff\xe0data".as_slice()),
+            ("关于停水的说明.doc", "application/msword", b"doc"),
+            ("fwd.txt", "text/plain", b"an inner message"),
+            ("inner.txt", "application/octet-stream", b"inner"),
+        ]
+    );
     assert!(remarks.is_empty());
 }
 

@@ -35,8 +35,9 @@ pub(crate) async fn run(
     store.audit(act, open::clock().now()).await?;
 
     let raw = keyring.open(SealContext::new(RAW, &raw_identity(&connector, &external_id, &revision)), &sealed)?;
-    let form = Form::parse(&summary.form)
-        .ok_or_else(|| Failure::conflict("此来件的格式本版本不能读取 / this version cannot read entries of this form"))?;
+    let form = Form::parse(&summary.form).ok_or_else(|| {
+        Failure::conflict("此来件的格式本版本不能读取 / this version cannot read entries of this form")
+    })?;
     let entry = RawEntry {
         external_id: ExternalId::new(&external_id),
         revision: Revision::stored(revision),
@@ -51,7 +52,8 @@ pub(crate) async fn run(
     let found = number.checked_sub(1).and_then(|position| complaint.attachments.get(position));
     let bytes = found.and_then(|attachment| Some((attachment, normaliser.attachment(&entry, attachment.part)?)));
     let Some((attachment, bytes)) = bytes else {
-        let message = format!("来件 {id} 没有第 {number} 个附件，共 {held} 个 / entry {id} has no attachment {number} of {held}");
+        let message =
+            format!("来件 {id} 没有第 {number} 个附件，共 {held} 个 / entry {id} has no attachment {number} of {held}");
         return Err(Failure::missing(message).remedy(format!("jiesu entry show {id} 列出附件")).into());
     };
     keep(out, &bytes)?;
