@@ -155,6 +155,8 @@ pub struct Thread {
     pub recipients: Vec<String>,
     /// Set where a machine wrote it, with the evidence in words (a header's name and value, never an address).
     pub machine: Option<(Machine, String)>,
+    /// Of a bounce that says that the message was given up: the status that says why ("5.1.1"), never an address.
+    pub undelivered: Option<String>,
 }
 
 /// What the channel's own rule says about items that name nobody.

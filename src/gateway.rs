@@ -153,6 +153,7 @@ impl Parts {
             poll: Duration::from_millis(500),
             remembered: config.issue.remembered,
             join_other_words: config.issue.join_other_words,
+            same_message: config.issue.same_message,
             repeat_window: Duration::from_hours(24 * u64::from(config.issue.repeat_days)),
         };
         let queued = Arc::new(Notify::new());

@@ -113,7 +113,7 @@ pub fn normalise(
         subject: mail.subject,
         body,
         attachments: mail.attachments,
-        thread: Thread { message_id: mail.message_id, answers, recipients, machine },
+        thread: Thread { message_id: mail.message_id, answers, recipients, machine, undelivered: mail.undelivered },
         remarks,
         ..Complaint::default()
     })

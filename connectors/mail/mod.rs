@@ -143,6 +143,8 @@ pub struct Mail {
     pub enclosed: Vec<Mail>,
     /// Set where a machine wrote it, with the evidence (never an address).
     pub machine: Option<(Machine, String)>,
+    /// Of a bounce that says that the message was given up: the status that says why.
+    pub undelivered: Option<String>,
     /// What was mended, and which bounds were met.
     pub remarks: Vec<Remark>,
 }
@@ -258,6 +260,9 @@ fn read_within(raw: &[u8], depth: usize, bounds: &Bounds) -> Result<Mail, Unread
         && !mail.in_reply_to.contains(&id)
     {
         mail.in_reply_to.push(id);
+    }
+    if let Some((Machine::Bounce, _)) = &mail.machine {
+        mail.undelivered = machine::given_up(&parts, bounds, &mut notes);
     }
     mail.remarks = notes.0;
     Ok(mail)

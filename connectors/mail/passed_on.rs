@@ -17,21 +17,19 @@ pub(super) fn unwrap(mail: Mail, own: &OwnAddresses, bounds: &Bounds) -> (Mail, 
         if !mail.from.as_ref().is_some_and(|from| own.passes_on(&from.email)) || mail.machine.is_some() {
             break;
         }
-        mail = match once(mail, own, bounds, &mut notes) {
-            Ok(inner) => inner,
-            Err(outer) => {
-                mail = outer;
-                break;
-            }
-        };
+        let (inner, passed_on) = once(mail, own, bounds, &mut notes);
+        mail = inner;
+        if !passed_on {
+            break;
+        }
     }
     (mail, notes)
 }
 
-/// One mail less around it; the mail itself where a colleague wrote it and passes nothing on.
-fn once(outer: Mail, own: &OwnAddresses, bounds: &Bounds, notes: &mut Vec<String>) -> Result<Mail, Mail> {
+/// One mail less around it, and whether there was one: else a colleague wrote it and passes nothing on.
+fn once(outer: Mail, own: &OwnAddresses, bounds: &Bounds, notes: &mut Vec<String>) -> (Mail, bool) {
     if !outer.enclosed.is_empty() {
-        return Ok(enclosed(outer, notes));
+        return (enclosed(outer, notes), true);
     }
     let says_so = outer.subject.as_deref().is_some_and(complaint::forwards_something);
     let mut inner = outer;
@@ -47,14 +45,14 @@ fn once(outer: Mail, own: &OwnAddresses, bounds: &Bounds, notes: &mut Vec<String
             inner.text = found.text;
             inner.subject = found.subject.or(inner.subject);
             inner.date = found.date.or(inner.date);
-            written_by(&mut inner, found.from, None, own);
-            Ok(inner)
+            written_by(&mut inner, found.from, own);
+            (inner, true)
         }
         None if says_so => {
-            written_by(&mut inner, None, None, own);
-            Ok(inner)
+            written_by(&mut inner, None, own);
+            (inner, true)
         }
-        None => Err(inner),
+        None => (inner, false),
     }
 }
 
@@ -96,9 +94,9 @@ fn enclosed(mut outer: Mail, notes: &mut Vec<String>) -> Mail {
     inner
 }
 
-fn written_by(mail: &mut Mail, from: Option<Address>, reply_to: Option<Address>, own: &OwnAddresses) {
+fn written_by(mail: &mut Mail, from: Option<Address>, own: &OwnAddresses) {
     mail.from_name = None;
-    mail.reply_to = reply_to;
+    mail.reply_to = None;
     // Our own address inside is no citizen's; a colleague's may pass on once more.
     mail.from = from.filter(|from| !own.holds(&from.email) || own.passes_on(&from.email));
     if mail.from.is_none() {

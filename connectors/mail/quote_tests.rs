@@ -41,8 +41,8 @@ proptest! {
     fn words_between_marked_quotes_are_kept(pieces in proptest::collection::vec("[a-z]{3,12}", 1..6), style in 0_usize..3) {
         let heading = ["On Wed, Mar 4, 2026 at 9:00 AM Hotline <12345@x.example> wrote:", "在 2026-03-04 09:00:00，\"热线\" <12345@x.example> 写道：", "Am 04.03.2026 um 09:00 schrieb Hotline:"][style];
         let mut text = String::new();
-        for piece in &pieces {
-            text.push_str(&format!("{piece}\n{heading}\n> quoted\n> > twice\n\n"));
+        for piece in pieces.iter().map(String::as_str) {
+            text.extend([piece, "\n", heading, "\n> quoted\n> > twice\n\n"]);
         }
         let own = own_text(&text).unwrap();
         prop_assert_eq!(own.split_whitespace().collect::<Vec<_>>(), pieces.iter().map(String::as_str).collect::<Vec<_>>());

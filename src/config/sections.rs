@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::{anchored, console::TlsFiles};
+use crate::issue::SameMessage;
 
 /// Who runs the hotline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,6 +223,8 @@ pub struct Issue {
     /// Whether a complaint joins the ticket of the same matter told in other words; otherwise it opens a ticket of its own, with
     /// a link to the one it may belong to.
     pub join_other_words: bool,
+    /// What one mail to several of our addresses comes to: `merge` for one ticket and one notice, `separate` for one each.
+    pub same_message: SameMessage,
     /// File with the words that matching goes by, in the form of `rules/matching.toml`; the shipped one without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub words: Option<PathBuf>,
@@ -237,6 +240,7 @@ impl Default for Issue {
             repeat_days: 180,
             remembered: 500_000,
             join_other_words: false,
+            same_message: SameMessage::Merge,
             words: None,
         }
     }
