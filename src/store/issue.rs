@@ -257,7 +257,8 @@ impl Issuing {
                 .iter()
                 .fold(sqlx::query(AssertSqlSafe(sql)), |query, (.., name)| query.bind(name.as_str().to_owned()));
             for found in self.all(query, "matching copies of mails").await? {
-                let (connector, name): (String, String) = (row::get(&found, "connector")?, row::get(&found, "external_id")?);
+                let (connector, name): (String, String) =
+                    (row::get(&found, "connector")?, row::get(&found, "external_id")?);
                 let ticket: Option<i64> = row::get(&found, "ticket_id")?;
                 let copy = CopyOf { entry: EntryId(row::get(&found, "id")?), ticket: ticket.map(TicketId) };
                 for (entry, own, own_name) in asked {

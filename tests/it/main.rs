@@ -36,6 +36,8 @@ mod crash;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod mail_copies;
+#[cfg(test)]
 mod mailbox;
 #[cfg(test)]
 mod mails;
