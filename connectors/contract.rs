@@ -254,6 +254,13 @@ pub trait Normalise: Send + Sync {
     /// The entry goes to quarantine with the reason.
     fn normalise(&self, entry: &RawEntry, received_at: Timestamp) -> Result<Complaint, Unreadable>;
 
+    /// The bytes of an attachment of the entry, as [`crate::complaint::Attachment::part`] names it; `None` where the entry
+    /// holds no such one.
+    fn attachment(&self, entry: &RawEntry, part: u32) -> Option<Vec<u8>> {
+        let _ = (entry, part);
+        None
+    }
+
     /// Where the source keeps the recording of the entry's call. It is a reference: nothing is fetched at intake.
     fn recording(&self, entry: &RawEntry) -> Option<String> {
         let _ = entry;

@@ -57,4 +57,5 @@ pub mod registry;
 pub mod rest;
 pub mod secret;
 pub mod settings;
+mod sniff;
 pub mod times;

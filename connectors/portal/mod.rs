@@ -394,6 +394,12 @@ impl Normalise for Reader {
         crate::mapping::doubt_clock(&mut complaint, received_at);
         Ok(complaint)
     }
+
+    fn attachment(&self, entry: &RawEntry, part: u32) -> Option<Vec<u8>> {
+        let submission: Submission = serde_json::from_slice(&entry.raw).ok()?;
+        let position = usize::try_from(part).ok()?.checked_sub(1)?;
+        check::tidy(&submission).files.into_iter().nth(position).map(|file| file.data.to_vec())
+    }
 }
 
 fn said(text: String) -> Option<String> {
@@ -404,6 +410,8 @@ fn complaint(submission: Submission) -> Complaint {
     let attachments = submission.files.iter().zip(1..).map(|(file, part)| Attachment {
         name: said(file.name.clone()),
         media_type: sniff::media_type(&file.name, &file.data).unwrap_or("application/octet-stream").to_owned(),
+        // A file whose bytes are not of its kind was never taken.
+        sniffed: None,
         size: file.data.len() as u64,
         digest: digest(&file.data),
         part,

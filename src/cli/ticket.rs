@@ -1,5 +1,6 @@
 //! `jiesu ticket`: tickets as handlers see them.
 
+use connectors::complaint::Attachment;
 use jiesu::{
     assess::Kind,
     ids::EntryId,
@@ -189,7 +190,7 @@ pub(crate) fn complaint(complaint: &ComplaintView, now: Timestamp) -> String {
         ("当事人", shown.parties.clone().unwrap_or_default()),
         ("内容", shown.body.clone()),
         ("请求", shown.request.clone().unwrap_or_default()),
-        ("附件", if shown.attachments.is_empty() { String::new() } else { shown.attachments.len().to_string() }),
+        ("附件", shown.attachments.iter().zip(1..).map(attachment).collect::<Vec<_>>().join("\n")),
         ("说明", shown.remarks.join("；")),
         ("并案依据", complaint.matching.signs.join("；")),
         ("相反迹象", complaint.matching.against.join("；")),
@@ -204,6 +205,17 @@ pub(crate) fn complaint(complaint: &ComplaintView, now: Timestamp) -> String {
         ),
     ]));
     text
+}
+
+/// An attachment with its number, by which `entry attachment` knows it.
+fn attachment((attachment, number): (&Attachment, usize)) -> String {
+    let name = attachment.name.as_deref().unwrap_or("（无名）");
+    let told = &attachment.media_type;
+    let kind = match &attachment.sniffed {
+        Some(sniffed) if sniffed != told => format!("{told}，实为 {sniffed}"),
+        _ => told.clone(),
+    };
+    format!("{number}. {name}（{kind}，{} 字节）", attachment.size)
 }
 
 /// Tickets that may bear on a complaint, with what is alike and why it was not joined.

@@ -51,6 +51,7 @@ pub(crate) fn relation(relation: Relation) -> &'static str {
         Relation::CoReport => "同类",
         Relation::FollowUp => "补充",
         Relation::Revision => "修订",
+        Relation::Copy => "副本",
     }
 }
 

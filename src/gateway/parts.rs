@@ -1,6 +1,6 @@
 //! The parts, made from the configuration and started by nobody yet.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use connectors::{
     clock::{Clock, ZONE},
@@ -88,6 +88,7 @@ impl Parts {
             poll: Duration::from_millis(500),
             remembered: config.issue.remembered,
             join_other_words: config.issue.join_other_words,
+            same_message: config.issue.same_message,
             repeat_window: Duration::from_hours(24 * u64::from(config.issue.repeat_days)),
         };
         let queued = Arc::new(Notify::new());

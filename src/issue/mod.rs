@@ -77,6 +77,8 @@ pub enum Relation {
     FollowUp,
     /// The source edited an item that is in the ticket already.
     Revision,
+    /// 副本: the same mail, come to another address of ours too.
+    Copy,
 }
 
 impl Relation {
@@ -88,15 +90,36 @@ impl Relation {
             Self::CoReport => "co_report",
             Self::FollowUp => "follow_up",
             Self::Revision => "revision",
+            Self::Copy => "copy",
         }
     }
 
     /// The relation with that name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Opened, Self::Repeat, Self::CoReport, Self::FollowUp, Self::Revision]
+        [Self::Opened, Self::Repeat, Self::CoReport, Self::FollowUp, Self::Revision, Self::Copy]
             .into_iter()
             .find(|relation| relation.as_str() == name)
     }
+}
+
+/// What one mail to several of our addresses comes to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SameMessage {
+    /// One ticket and one notice; the later copies are named on it.
+    #[default]
+    Merge,
+    /// A ticket and a notice for each address.
+    Separate,
+}
+
+/// The first copy of a mail that has come through another connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopyOf {
+    /// Its entry.
+    pub entry: EntryId,
+    /// Its ticket, where it is in one.
+    pub ticket: Option<TicketId>,
 }
 
 /// An entry on its way into the plan; what is personal is sealed already.
@@ -110,6 +133,8 @@ pub struct Candidate {
     pub external_id: ExternalId,
     /// Whether the source edits its items, so that an earlier state may be known.
     pub revised: bool,
+    /// Whether it is a mail with an id of its own, which may have come through several connectors under one name.
+    pub mail: bool,
     /// Where its citizen spoke.
     pub channel: Channel,
     /// When it was received.
@@ -175,6 +200,8 @@ pub struct Known {
     pub belongs: HashSet<(Vec<u8>, TicketId)>,
     /// Tickets of earlier states of the same item.
     pub earlier: HashMap<EntryId, TicketId>,
+    /// First copies of the same mail.
+    pub copies: HashMap<EntryId, CopyOf>,
     /// Earlier verdicts about the same entry.
     pub prior: HashMap<EntryId, Prior>,
     /// For each entry, the complaints that it may be the same matter as, likeliest first.
@@ -203,6 +230,7 @@ impl Known {
         self.answered.values_mut().flatten().for_each(last);
         self.quoted.values_mut().for_each(last);
         self.earlier.values_mut().for_each(last);
+        self.copies.values_mut().filter_map(|copy| copy.ticket.as_mut()).for_each(last);
         self.prior.values_mut().filter_map(|prior| prior.ticket.as_mut()).for_each(last);
     }
 }

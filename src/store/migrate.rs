@@ -24,6 +24,7 @@ const SCRIPTS: &[(i64, &str, &str, &str)] = &[
     ),
     (4, "watch", include_str!("../../migrations/0004_watch.sql"), include_str!("../../migrations/0004_watch.sql")),
     (5, "portal", include_str!("../../migrations/0005_portal.sql"), include_str!("../../migrations/0005_portal.sql")),
+    (7, "copies", include_str!("../../migrations/0007_copies.sql"), include_str!("../../migrations/0007_copies.sql")),
     (9, "rules", include_str!("../../migrations/0009_rules.sql"), include_str!("../../migrations/0009_rules.sql")),
     (
         6,

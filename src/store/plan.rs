@@ -105,6 +105,14 @@ pub(super) async fn write(transaction: &mut Write, dialect: Dialect, plan: &Plan
             query.bind(entry.0).bind(now).bind(*stage).bind(reason.clone())
         })
         .await?;
+    for (message_id, reason) in &plan.bounced {
+        sqlx::query("UPDATE notice SET state = 'failed', reason = $1 WHERE message_id = $2 AND state = 'sent'")
+            .bind(reason.clone())
+            .bind(message_id.clone())
+            .execute(&mut **transaction)
+            .await
+            .map_err(failed("noting a notice that came back"))?;
+    }
     for alarm in &plan.alarms {
         super::alarms::raise(transaction, alarm, plan.now).await?;
     }

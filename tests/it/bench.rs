@@ -355,6 +355,7 @@ impl Bench {
             frequencies: &Frequencies::new(1000),
             vocabulary: &Vocabulary::shipped().unwrap(),
             join_other_words: false,
+            same_message: jiesu::issue::SameMessage::Merge,
             random: &mut random,
         };
         let plan = plan::plan(candidates, known, serials, &mut context).unwrap();

@@ -402,6 +402,29 @@ fn a_petitioner_is_shown_only_where_it_is_written_down_who_asked() {
 }
 
 #[test]
+fn an_attachment_is_written_out_and_who_took_it_is_written_down() {
+    let office = Office::new();
+    let mail = include_bytes!("../../fixtures/mail/attachment-disguised.eml");
+    office.json(&["import", &office.file("photo.eml", mail), "--connector", "letters"]);
+    let id = office.json(&["entry", "list"])[0]["id"].to_string();
+    let out = office.path("photo.bin");
+    let take = |number: &str, out: &str| {
+        ["entry", "attachment", &id, number, "--reason", "核实", "--out", out].map(str::to_owned).to_vec()
+    };
+    let run = |arguments: Vec<String>| office.json(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let taken = run(take("1", "photo.bin"));
+    assert_eq!(taken["media_type"], "image/jpeg");
+    assert_eq!(taken["sniffed"], "application/vnd.microsoft.portable-executable");
+    assert!(fs::read(&out).unwrap().starts_with(b"MZ"));
+    let missing = take("2", "other.bin");
+    assert!(office.fails(4, &missing.iter().map(String::as_str).collect::<Vec<_>>()).contains("共 1 个"));
+    assert!(!office.path("other.bin").exists());
+    let trail = office.json(&["audit", "list"]);
+    let acts = trail.as_array().unwrap().iter().filter(|row| row["action"] == "entry.attachment");
+    assert_eq!(acts.map(|row| row["subject"].as_str().unwrap().to_owned()).collect::<Vec<_>>(), [id.clone(), id]);
+}
+
+#[test]
 fn a_running_gateway_notices_what_the_command_line_changes() {
     let office = Office::new();
     let serving = office.serve();

@@ -52,6 +52,8 @@ mod exchange;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod mail_copies;
+#[cfg(test)]
 mod mailbox;
 #[cfg(test)]
 mod mails;

@@ -1,5 +1,6 @@
 //! `jiesu entry`: what came in, what became of it, and what a person decides about it.
 
+mod attachment;
 mod decide;
 mod recording;
 mod unseal;
@@ -82,6 +83,19 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE", default_value = "-")]
         out: PathBuf,
     },
+    /// 取出一个附件；先记入审计 / write one attachment to a new file; written down before
+    Attachment {
+        /// 来件编号 / entry
+        id: EntryId,
+        /// 第几个附件，见 entry show / which one, as entry show counts them
+        number: usize,
+        /// 原因 / why
+        #[arg(long, value_parser = open::reason)]
+        reason: String,
+        /// 写入的新文件 / the new file
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -135,6 +149,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<Rep
         }
         Command::Unseal { id, reason, out } => unseal::run(global, id, &reason, out.as_deref()).await,
         Command::Recording { id, reason, out } => recording::run(global, id, &reason, &out).await,
+        Command::Attachment { id, number, reason, out } => attachment::run(global, id, number, &reason, &out).await,
     }
 }
 

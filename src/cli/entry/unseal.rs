@@ -69,7 +69,7 @@ fn told(petitioner: &Petitioner) -> String {
 }
 
 /// Writes the bytes as they are, for their owner only.
-fn keep(path: &Path, raw: &[u8]) -> Result<(), Failure> {
+pub(super) fn keep(path: &Path, raw: &[u8]) -> Result<(), Failure> {
     new_file(path).and_then(|mut file| file.write_all(raw)).map_err(|error| unwritable(path, &error))
 }
 
