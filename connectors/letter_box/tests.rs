@@ -24,7 +24,7 @@ fn letters_become_the_complaints_that_stand_beside_them() {
                 })
             }
             Item::Unread(unread) => json!({ "unread": unread.reason }),
-            other => panic!("{other:?}"),
+            Item::Fragment(fragment) => panic!("{fragment:?}"),
         };
         assert_eq!(told, expected);
     }

@@ -46,7 +46,8 @@ fn model(text: Option<&str>) -> Result<Arc<Model>, RulesError> {
         Some(text) => Model::parse(text).map(Arc::new),
         None => SHIPPED_MODEL.clone(),
     };
-    let failed = |line, problem: String| RulesError { file: SourceFile::Model, line, column: 1, problem, suggestion: None };
+    let failed =
+        |line, problem: String| RulesError { file: SourceFile::Model, line, column: 1, problem, suggestion: None };
     let model = model.map_err(|error| failed(error.line, error.problem))?;
     match Urgency::ALL.iter().find(|urgency| !model.classes().iter().any(|class| class == urgency.as_str())) {
         Some(missing) => Err(failed(4, format!("there is no class {:?}", missing.as_str()))),

@@ -104,9 +104,11 @@ impl Model {
             Ok(read)
         };
         let bias = numbers(5, &named("bias")?)?;
-        let mut model = Self { version: String::new(), classes: classes.clone(), bias, grams: HashMap::new(), weights: Vec::new() };
+        let mut model =
+            Self { version: String::new(), classes: classes.clone(), bias, grams: HashMap::new(), weights: Vec::new() };
         for (number, line) in lines {
-            let (gram, weights) = line.split_once('\t').ok_or_else(|| failed(number, "a tab must stand after the run"))?;
+            let (gram, weights) =
+                line.split_once('\t').ok_or_else(|| failed(number, "a tab must stand after the run"))?;
             let gram: Vec<char> = gram.chars().map(|letter| if letter == EDGE { BREAK } else { letter }).collect();
             if !(1..=LONGEST).contains(&gram.len()) {
                 return Err(failed(number, &format!("a run has 1 to {LONGEST} characters")));
@@ -264,7 +266,8 @@ fn hundredths(share: f64) -> u8 {
 /// Writes a model file.
 fn write(version: &str, texts: &str, classes: &[String], bias: &[i32], grams: &[(u64, Vec<i32>)]) -> String {
     let numbers = |numbers: &[i32]| numbers.iter().map(i32::to_string).collect::<Vec<_>>().join(" ");
-    let mut file = format!("{FORM}\nversion {version}\ntexts {texts}\nclasses {}\nbias {}\n", classes.join(" "), numbers(bias));
+    let mut file =
+        format!("{FORM}\nversion {version}\ntexts {texts}\nclasses {}\nbias {}\n", classes.join(" "), numbers(bias));
     for (gram, weights) in grams {
         let _ = writeln!(file, "{}\t{}", write_gram(*gram), numbers(weights));
     }
