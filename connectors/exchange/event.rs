@@ -176,7 +176,7 @@ impl Shape {
             return Some(unread(None, &headers(message, true), self.limit, "an event of the exchange names no call"));
         };
         // Agents' channels tell of the same call: only what the citizen's own says counts.
-        if !(main || form) || !(form || self.comes_in(call, message.get("Context"), known)) {
+        if !(form || main && self.comes_in(call, message.get("Context"), known)) {
             return None;
         }
         let whole = headers(message, !main);
@@ -233,7 +233,7 @@ impl Shape {
             }
         };
         let told = |at: Timestamp| Value::String(at.to_string());
-        let connected = fields.connected.iter().filter_map(|pointer| row.pointer(pointer)).next();
+        let connected = fields.connected.iter().find_map(|pointer| row.pointer(pointer));
         let answered = connected.is_none_or(|channel| channel.as_str().is_some_and(|channel| !channel.is_empty()));
         put("event", Some("hung_up".into()));
         put("call_id", Some(call.clone().into()));
@@ -291,7 +291,7 @@ fn headers(message: &Message, foreign: bool) -> Value {
     let mut document = Map::new();
     for (name, value) in &message.headers {
         let of_channel = name.starts_with("CallerID") || name.starts_with("ConnectedLine");
-        if !(foreign && of_channel) && !document.contains_key(name) {
+        if !(document.contains_key(name) || foreign && of_channel) {
             document.insert(name.clone(), Value::String(value.clone()));
         }
     }
