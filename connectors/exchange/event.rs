@@ -291,7 +291,7 @@ fn headers(message: &Message, foreign: bool) -> Value {
     let mut document = Map::new();
     for (name, value) in &message.headers {
         let of_channel = name.starts_with("CallerID") || name.starts_with("ConnectedLine");
-        if !(foreign && of_channel || document.contains_key(name)) {
+        if !(document.contains_key(name) || foreign && of_channel) {
             document.insert(name.clone(), Value::String(value.clone()));
         }
     }

@@ -188,19 +188,19 @@ impl Puller {
             (None, _) => start,
         };
         let until = asker.until(since, now);
-        let mut read = asker.ask(since, until).await.map(|rows| (rows, until));
-        if let (Ok((rows, _)), Some(newest)) = (&read, &position.newest) {
+        let mut answer = asker.ask(since, until).await.map(|rows| (rows, until));
+        if let (Ok((rows, _)), Some(newest)) = (&answer, &position.newest) {
             let fields = &asker.records.fields;
             let known = rows.iter().any(|row| fields.digest(row) == newest.record);
             if !known && newest.at <= until {
                 tracing::warn!("the exchange's records no longer hold the newest one known; they are read anew");
                 *position = Position { heard: position.heard.take(), ..Position::default() };
                 let until = asker.until(start, now);
-                read = asker.ask(start, until).await.map(|rows| (rows, until));
+                answer = asker.ask(start, until).await.map(|rows| (rows, until));
             }
         }
-        let (rows, until) = match read {
-            Ok(found) => found,
+        let (rows, until) = match answer {
+            Ok(read) => read,
             Err(fault) => {
                 // The connection is worth reading without them; they are asked for again at their time.
                 self.trouble = Some(Fault { message: format!("call records: {}", fault.message), ..fault });

@@ -139,9 +139,7 @@ async fn a17_events_doubled_and_out_of_order_over_the_connection_are_the_same_en
     let expected = {
         let (mut reader, mut cursor) = (reader(&settings), None);
         read(reader.as_mut(), &mut cursor).await;
-        for message in &transcript() {
-            house.exchange.tell(message);
-        }
+        house.exchange.tell(transcript().concat());
         let items = read(reader.as_mut(), &mut cursor).await;
         entries(&settings, &items, tomorrow()).remove(0)
     };
@@ -183,9 +181,7 @@ async fn a17_a_connection_dropped_in_a_call_is_made_anew_and_the_records_fill_th
     read(reader.as_mut(), &mut cursor).await;
     assert!(reader.trouble().is_some_and(|fault| fault.message.contains("call records")), "told as a part's trouble");
     let told: Vec<String> = transcript().into_iter().take_while(|message| !message.contains("AgentConnect")).collect();
-    for message in &told {
-        house.exchange.tell(message);
-    }
+    house.exchange.tell(told.concat());
     let mut items = read(reader.as_mut(), &mut cursor).await;
     assert!(!items.is_empty());
     // The rest of the call, and a whole other one, happen while nobody listens.
@@ -215,9 +211,7 @@ async fn a17_what_was_heard_and_not_stored_is_given_again() {
     let settings = house.settings(&json!({}));
     let mut reader = reader(&settings);
     let start = reader.pull(None).await.unwrap().cursor;
-    for message in &transcript() {
-        house.exchange.tell(message);
-    }
+    house.exchange.tell(transcript().concat());
     let first = reader.pull(Some(&start)).await.unwrap();
     assert!(first.more && !first.items.is_empty());
     // The page could not be committed; even where the connection is gone meanwhile, what was heard is not.

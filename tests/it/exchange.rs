@@ -82,13 +82,13 @@ async fn a17_a_live_exchange_whose_connection_breaks_loses_no_call() {
     };
     connected(1).await;
     // It listens: a call is an entry long before the next pull by the clock.
-    transcript(1).iter().for_each(|message| exchange.tell(message));
+    exchange.tell(transcript(1).concat());
     exchange.tell(form(1));
     eventually("the call is an entry", async || ids(&store).await.contains(&id(1)).then_some(())).await;
 
     // The connection breaks in the middle of a call, is refused for a while, and comes back; another call came and went.
     let messages = transcript(2);
-    messages[..messages.len() / 2].iter().for_each(|message| exchange.tell(message));
+    exchange.tell(messages[..messages.len() / 2].concat());
     exchange.set(Mood::Closes);
     records.lock().unwrap().extend([record(2), record(3)]);
     tokio::time::sleep(Duration::from_millis(100)).await;
