@@ -235,7 +235,7 @@ pub(super) async fn decide(
     if let Some(number) = into {
         api.store.ticket(number).await?;
     }
-    let ruling = Ruling { kind, into, advice, ..Ruling::new(actor.as_ref(), disposition, article, reason) };
+    let ruling = Ruling { kind, advice, into, ..Ruling::new(actor.as_ref(), disposition, article, reason) };
     reissue(&api, id, Some(&ruling), &actor, "entry.decide", Some(&ruling.reason)).await
 }
 

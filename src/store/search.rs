@@ -123,9 +123,9 @@ impl Store {
         let within = Values(values.0.clone());
         let conditions = conditions(filter, &mut values);
         let window = if conditions.is_empty() { limit } else { most };
-        let list = format!("entry.id IN (SELECT id FROM ({looked} {window}) looked){conditions}");
+        let wanted = format!("entry.id IN (SELECT id FROM ({looked} {window}) looked){conditions}");
         let before = filter.before.map_or(i64::MAX, |before| before.0);
-        let query = values.bind(summary_sql(&list), before, limit);
+        let query = values.bind(summary_sql(&wanted), before, limit);
         let rows = query.fetch_all(&self.read).await.map_err(failed("searching entries"))?;
         let entries: Vec<EntrySummary> = rows.iter().map(summary).collect::<Result<_, _>>()?;
         let full = i64::try_from(entries.len()).is_ok_and(|count| count >= limit);

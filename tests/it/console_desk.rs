@@ -160,7 +160,7 @@ async fn a_petitioner_is_looked_for_without_the_number_in_an_address_or_the_trai
 }
 
 #[tokio::test]
-async fn what_citizens_write_stays_text_on_every_page_of_the_desk() {
+async fn a18_what_citizens_write_stays_text_on_every_page_of_the_desk() {
     let bench = Bench::start().await;
     let mut clerk = clerk(&bench).await;
     let mut said = matters(3);

@@ -187,7 +187,7 @@ async fn the_held_list_is_worked_through_by_the_keyboard_alone() {
 
 #[tokio::test]
 #[ignore = "needs chromium and servers, see scripts/services"]
-async fn a_mail_that_tries_to_run_is_read_and_runs_nowhere() {
+async fn a18_a_mail_that_tries_to_run_is_read_and_runs_nowhere() {
     let site = Site::new(Dialect::Sqlite).await;
     let box_of = Mailbox::new("desk");
     let letters = tempfile::tempdir().unwrap();

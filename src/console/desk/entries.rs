@@ -177,7 +177,7 @@ pub(in crate::console) async fn search(
     Extension(form): Extension<Form>,
 ) -> Result<Response, Trouble> {
     // There is no way back to this answer.
-    visitor.here = "/console/entries".to_owned();
+    "/console/entries".clone_into(&mut visitor.here);
     let text = form.text("contact");
     let reason = form.text("reason").to_owned();
     let given = Some((text.to_owned(), reason.clone()));

@@ -77,18 +77,17 @@ async fn page(
     id: EntryId,
     unsealed: Option<Opened>,
 ) -> Result<Response, Trouble> {
-    let store = &console.store;
-    let story = store.entry(id).await?;
+    let story = console.store.entry(id).await?;
     let related = match &story.complaint {
         Some(complaint) => numbered(console, &complaint.matching.related).await?,
         None => Vec::new(),
     };
     let deliveries = match story.summary.ticket {
-        Some(number) => store.deliveries_of(store.ticket(number).await?.id).await?,
+        Some(number) => console.store.deliveries_of(console.store.ticket(number).await?.id).await?,
         None => Vec::new(),
     };
     let may_see = visitor.may(WORKERS) || visitor.may(AUDITORS);
-    let trail = if may_see { Some(store.audit_of(&id.to_string(), "entry.", TRAIL).await?) } else { None };
+    let trail = if may_see { Some(console.store.audit_of(&id.to_string(), "entry.", TRAIL).await?) } else { None };
     let opened_ticket =
         story.complaint.as_ref().is_some_and(|complaint| complaint.relation == Some(crate::issue::Relation::Opened));
     html(&EntryPage {
@@ -97,7 +96,7 @@ async fn page(
         remarks: if story.complaint.is_some() { Vec::new() } else { story.remarks.iter().map(remark).collect() },
         related,
         deliveries,
-        withheld: store.withheld_ruling(id).await?,
+        withheld: console.store.withheld_ruling(id).await?,
         trail,
         groups: choice::groups(visitor.lang, except(&story)),
         kinds: Kind::ALL,
