@@ -75,14 +75,14 @@ pub async fn fetch(
     id: EntryId,
     asking: Asking<'_>,
 ) -> Result<Download, RecordingError> {
-    let story = store.entry(id).await?;
+    let told = store.entry(id).await?;
     let Asking { actor, reason, at } = asking;
     let subject = id.to_string();
     store.audit(Act { actor, action: ACTION, subject: &subject, reason: Some(reason) }, at).await?;
     let (sealed, [connector, external_id, revision]) = store.sealed_raw(id).await?;
     let identity = raw_identity(&connector, &external_id, &revision);
     let raw = keyring.open(SealContext::new(RAW, &identity), &sealed)?;
-    let Some(form) = Form::parse(&story.summary.form) else { return Err(RecordingError::None(id)) };
+    let Some(form) = Form::parse(&told.summary.form) else { return Err(RecordingError::None(id)) };
     let entry = RawEntry {
         external_id: ExternalId::new(&external_id),
         revision: Revision::stored(revision),
@@ -90,7 +90,7 @@ pub async fn fetch(
         source_time: None,
         form,
         raw: raw.into(),
-        remarks: story.remarks,
+        remarks: told.remarks,
     };
     let adapter = definition.adapter().map_err(|error| Fault::configuration(error.to_string()))?;
     let normaliser = adapter.normaliser()?;

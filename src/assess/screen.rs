@@ -26,6 +26,7 @@ pub(super) struct Screened {
 }
 
 /// What screening must know besides the phrases.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one text")]
 pub(super) struct Circumstances {
     pub(super) channel: Channel,
     /// Letters and digits in the whole text that are not mere courtesy.

@@ -106,7 +106,7 @@ fn supply(screened: Screened, signal: &Signal) -> Screened {
     }
     let mut grounds = screened.grounds;
     if screened.disposition == Disposition::Accept {
-        grounds.rule = "model.supply".to_owned();
+        "model.supply".clone_into(&mut grounds.rule);
         grounds.article = Article::clause(6, 2);
         grounds.evidence = told(signal, "水电气暖");
     }

@@ -1,5 +1,5 @@
 //! Trains a [`Model`]: logistic regression by gradient steps whose size falls with what a run has already learnt
-//! (AdaGrad). Seed, order and settings are fixed, so the same texts make the same file.
+//! (`AdaGrad`). Seed, order and settings are fixed, so the same texts make the same file.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -147,7 +147,7 @@ fn learn(data: &Data, classes: usize) -> Learnt {
     learnt
 }
 
-/// Puts the texts in another order, the same for the same pass (Fisher and Yates with SplitMix64).
+/// Puts the texts in another order, the same for the same pass (Fisher and Yates with `SplitMix64`).
 fn shuffle(order: &mut [usize], pass: u64) {
     let mut state = pass.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(0x1234_5678);
     for last in (1..order.len()).rev() {
