@@ -182,6 +182,7 @@ async fn a18_what_citizens_write_stays_text_on_every_page_of_the_desk() {
             attachments: vec![Attachment {
                 name: Some(format!("{SCRIPT}.html")),
                 media_type: SCRIPT.to_owned(),
+                sniffed: Some(SCRIPT.to_owned()),
                 size: 3,
                 digest: String::new(),
                 part: 1,
