@@ -83,7 +83,8 @@ impl Assessor {
         let fields = filled.into_iter().filter(|(_, told)| told.is_some()).map(|(field, _)| field).collect();
         let calm = sight.as_ref().is_some_and(|sight| sight.calm);
         let urgent = sight.as_ref().is_some_and(|sight| sight.urgent);
-        let circumstances = Circumstances { channel, meaningful, follow_up: keys.ticket.is_some(), asks, fields, old, calm, urgent };
+        let circumstances =
+            Circumstances { channel, meaningful, follow_up: keys.ticket.is_some(), asks, fields, old, calm, urgent };
         let screened = screen::screen(&self.rules, &found, &circumstances);
         let screened = support::support(&self.rules, screened, sight.as_ref());
         let screened = screen::nameless(&self.rules, screened, complaint.nameless.as_ref());

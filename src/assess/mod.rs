@@ -17,7 +17,9 @@ mod verdict;
 pub use assessor::{Assessor, HAPPENING_NOW, remark};
 pub use model::MODEL_LIMIT;
 pub use rules::{FILE_LIMIT, PATTERN_LIMIT, RULE_LIMIT, RuleSet, RulesError, SourceFile, Sources};
-pub use verdict::{Article, Disposition, Grounds, Kind, MatchKeys, ShownComplaint, Signal, Suggestion, Urgency, Verdict};
+pub use verdict::{
+    Article, Disposition, Grounds, Kind, MatchKeys, ShownComplaint, Signal, Suggestion, Urgency, Verdict,
+};
 
 #[cfg(test)]
 mod tests;

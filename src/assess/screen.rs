@@ -223,8 +223,7 @@ pub(super) fn screen(rules: &RuleSet, found: &[Found], circumstances: &Circumsta
     }
     let asked = rules.thin.least.max(rules.thin.vague).max(rules.thin.ask);
     // A long text is not looked through for what it leaves out.
-    let missing =
-        if circumstances.meaningful < asked { missing(rules, found, circumstances) } else { Vec::new() };
+    let missing = if circumstances.meaningful < asked { missing(rules, found, circumstances) } else { Vec::new() };
     if circumstances.meaningful < rules.thin.least && !circumstances.follow_up {
         return thin(rules, "thin", rules.thin.article, &missing, urgency);
     }

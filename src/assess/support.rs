@@ -69,11 +69,16 @@ pub(super) fn support(rules: &RuleSet, screened: Screened, sight: Option<&Sight>
         grounds.against.push("模型看不出断供".to_owned());
         return Screened { urgency: Urgency::Normal, grounds, ..screened };
     }
-    match signal.urgency {
+    let mut screened = match signal.urgency {
         _ if !urgent => screened,
         Urgency::Emergency => danger(support, screened, signal),
         _ => supply(screened, signal),
+    };
+    // A ticket does not spare anybody in danger the call.
+    if screened.disposition == Disposition::Accept && screened.urgency == Urgency::Emergency {
+        screened.grounds.advice = Some(support.advice.clone());
     }
+    screened
 }
 
 fn danger(support: &Support, screened: Screened, signal: &Signal) -> Screened {

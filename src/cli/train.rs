@@ -50,7 +50,9 @@ pub(crate) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Repo
     let well_formed = (1..=40).contains(&arguments.version.len())
         && arguments.version.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
     if !well_formed {
-        return Err(Failure::usage("版本须为 1 至 40 个字母、数字、. - _ / 1 to 40 letters, digits, . - _".to_owned()).into());
+        return Err(
+            Failure::usage("版本须为 1 至 40 个字母、数字、. - _ / 1 to 40 letters, digits, . - _".to_owned()).into()
+        );
     }
     let mut rows = Vec::new();
     for path in &arguments.files {
@@ -68,8 +70,7 @@ pub(crate) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Repo
     let figures = measure(&learn(&of(Split::Tune))?.0, &check);
     let (model, file) = learn(&of(Split::All))?;
     if let Some(path) = &arguments.out {
-        std::fs::write(path, &file)
-            .map_err(|error| Failure::usage(format!("{}：{error}", path.display())))?;
+        std::fs::write(path, &file).map_err(|error| Failure::usage(format!("{}：{error}", path.display())))?;
     }
     let value = json!({
         "model": model.version(),

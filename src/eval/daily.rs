@@ -68,8 +68,7 @@ pub fn figures(decided: &[(Disposition, u64)], rulings: &[Ruling]) -> Daily {
         })
         .collect();
     rules.sort_by_key(|rule| std::cmp::Reverse(rule.confirmed.of - rule.confirmed.hits));
-    let pairs: Vec<(Disposition, Disposition)> =
-        rulings.iter().map(|ruling| (ruling.person, ruling.gateway)).collect();
+    let pairs: Vec<(Disposition, Disposition)> = rulings.iter().map(|ruling| (ruling.person, ruling.gateway)).collect();
     let name = |disposition: &Disposition| disposition.as_str().to_owned();
     Daily {
         decided: decided.iter().map(|(disposition, count)| (disposition.as_str().to_owned(), *count)).collect(),

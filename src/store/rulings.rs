@@ -80,7 +80,10 @@ impl Store {
         rows.iter()
             .map(|found| {
                 let number: i64 = row::get(found, "number")?;
-                Ok((row::word(found, "decision", "disposition", Disposition::parse)?, u64::try_from(number).unwrap_or(0)))
+                Ok((
+                    row::word(found, "decision", "disposition", Disposition::parse)?,
+                    u64::try_from(number).unwrap_or(0),
+                ))
             })
             .collect()
     }

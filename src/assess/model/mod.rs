@@ -34,6 +34,9 @@ const WORDS: usize = 5;
 /// Stands for the edge of a sentence in the file: a form in which only letters and digits are left has no such sign.
 const EDGE: char = '|';
 
+/// Letters at the edge of a run that say nothing to a reader.
+const PARTICLES: &str = "了的个把我你他她它就是也都在又还和跟着呢吗啊吧一这那";
+
 /// What the first line of a file says.
 const FORM: &str = "jiesu-model 1";
 
@@ -104,9 +107,11 @@ impl Model {
             Ok(read)
         };
         let bias = numbers(5, &named("bias")?)?;
-        let mut model = Self { version: String::new(), classes: classes.clone(), bias, grams: HashMap::new(), weights: Vec::new() };
+        let mut model =
+            Self { version: String::new(), classes: classes.clone(), bias, grams: HashMap::new(), weights: Vec::new() };
         for (number, line) in lines {
-            let (gram, weights) = line.split_once('\t').ok_or_else(|| failed(number, "a tab must stand after the run"))?;
+            let (gram, weights) =
+                line.split_once('\t').ok_or_else(|| failed(number, "a tab must stand after the run"))?;
             let gram: Vec<char> = gram.chars().map(|letter| if letter == EDGE { BREAK } else { letter }).collect();
             if !(1..=LONGEST).contains(&gram.len()) {
                 return Err(failed(number, &format!("a run has 1 to {LONGEST} characters")));
@@ -166,10 +171,13 @@ fn words(found: &[(u64, &[i32])], class: usize) -> Vec<String> {
         let others = weights.iter().enumerate().filter(|(other, _)| *other != class).map(|(_, weight)| *weight);
         weights[class] - others.max().unwrap_or(0)
     };
+    let particle = |letter: char| PARTICLES.contains(letter);
     let mut ranked: Vec<(i32, String)> = found
         .iter()
         .map(|(gram, weights)| (gain(weights), spell(*gram)))
-        .filter(|(gain, word)| *gain > 0 && word.chars().count() > 1)
+        .filter(|(gain, word)| {
+            *gain > 0 && word.chars().count() > 1 && !word.starts_with(particle) && !word.ends_with(particle)
+        })
         .collect();
     // The gain of a longer run comes on top of those of its parts: of near equals the longer says more to a reader.
     ranked.sort_by(|left, right| right.0.cmp(&left.0).then_with(|| left.1.cmp(&right.1)));
@@ -264,7 +272,8 @@ fn hundredths(share: f64) -> u8 {
 /// Writes a model file.
 fn write(version: &str, texts: &str, classes: &[String], bias: &[i32], grams: &[(u64, Vec<i32>)]) -> String {
     let numbers = |numbers: &[i32]| numbers.iter().map(i32::to_string).collect::<Vec<_>>().join(" ");
-    let mut file = format!("{FORM}\nversion {version}\ntexts {texts}\nclasses {}\nbias {}\n", classes.join(" "), numbers(bias));
+    let mut file =
+        format!("{FORM}\nversion {version}\ntexts {texts}\nclasses {}\nbias {}\n", classes.join(" "), numbers(bias));
     for (gram, weights) in grams {
         let _ = writeln!(file, "{}\t{}", write_gram(*gram), numbers(weights));
     }

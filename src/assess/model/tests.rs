@@ -6,7 +6,8 @@ use super::{
 };
 
 fn examples() -> Vec<Example> {
-    let texts = [("danger", "着火了快来"), ("danger", "房子起火人在里面"), ("none", "物业费太高"), ("none", "咨询社保缴费")];
+    let texts =
+        [("danger", "着火了快来"), ("danger", "房子起火人在里面"), ("none", "物业费太高"), ("none", "咨询社保缴费")];
     let repeated = (0..20).map(|number| texts[number % texts.len()]);
     repeated.map(|(class, text)| Example { form: form([text]), class: class.to_owned() }).collect()
 }
