@@ -56,8 +56,10 @@ pub(super) fn look(rules: &RuleSet, complaint: &Complaint) -> Option<Sight> {
         if share(Urgency::Emergency) >= share(Urgency::Utility) { Urgency::Emergency } else { Urgency::Utility };
     let score = 100_u8.saturating_sub(share(Urgency::Normal));
     let signal = Signal { model: support.model.version().to_owned(), urgency, score, words };
+    // Seeing nothing in a part says nothing of the whole.
+    let calm = score < support.calm && end == form.len() && reach == body.len();
     let enough = if urgency == Urgency::Emergency { support.danger } else { support.supply };
-    Some(Sight { signal, calm: score < support.calm, urgent: score >= enough })
+    Some(Sight { signal, calm, urgent: score >= enough })
 }
 
 /// What screening comes to with the model beside it.
