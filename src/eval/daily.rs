@@ -93,6 +93,7 @@ mod tests {
 
     #[test]
     fn what_people_leave_standing_is_counted_rule_by_rule() {
+        use Disposition::{Accept, Decline, Guide, Hold};
         let ruling = |person, person_article: &str, gateway, gateway_article: &str, rule: &str| Ruling {
             entry: EntryId(1),
             person,
@@ -101,7 +102,6 @@ mod tests {
             gateway_article: gateway_article.to_owned(),
             rule: rule.to_owned(),
         };
-        use Disposition::{Accept, Decline, Guide, Hold};
         let daily = figures(
             &[(Accept, 10), (Hold, 2)],
             &[
