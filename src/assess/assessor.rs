@@ -13,7 +13,9 @@ use super::{
     find::{self, Found, Part},
     rules::{ElementField, Role},
     screen::{self, Circumstances},
-    suggest, support, text,
+    suggest,
+    support::{self, Sees},
+    text,
 };
 use crate::{
     mask::{KNOWN_LIMIT, canonical_email, canonical_phone, mask},
@@ -81,10 +83,9 @@ impl Assessor {
             (ElementField::Parties, &complaint.parties),
         ];
         let fields = filled.into_iter().filter(|(_, told)| told.is_some()).map(|(field, _)| field).collect();
-        let calm = sight.as_ref().is_some_and(|sight| sight.calm);
-        let urgent = sight.as_ref().is_some_and(|sight| sight.urgent);
+        let sees = sight.as_ref().map_or(Sees::Little, |sight| sight.sees);
         let circumstances =
-            Circumstances { channel, meaningful, follow_up: keys.ticket.is_some(), asks, fields, old, calm, urgent };
+            Circumstances { channel, meaningful, follow_up: keys.ticket.is_some(), asks, fields, old, sees };
         let screened = screen::screen(&self.rules, &found, &circumstances);
         let screened = support::support(&self.rules, screened, sight.as_ref());
         let screened = screen::nameless(&self.rules, screened, complaint.nameless.as_ref());

@@ -10,6 +10,7 @@ use super::{
     Article, Disposition, Grounds, Urgency,
     find::{Found, Part},
     rules::{ElementField, PlaceCondition, Role, Rule, RuleSet},
+    support::Sees,
 };
 
 /// Most pieces of evidence shown on each side.
@@ -26,7 +27,6 @@ pub(super) struct Screened {
 }
 
 /// What screening must know besides the phrases.
-#[expect(clippy::struct_excessive_bools, reason = "independent facts about one text")]
 pub(super) struct Circumstances {
     pub(super) channel: Channel,
     /// Letters and digits in the whole text that are not mere courtesy.
@@ -37,10 +37,8 @@ pub(super) struct Circumstances {
     pub(super) asks: bool,
     /// The fields of a form that are filled in.
     pub(super) fields: Vec<ElementField>,
-    /// The trained model sees nothing urgent in it.
-    pub(super) calm: bool,
-    /// The trained model sees danger or a failed supply: such a thing is never too vague to look at.
-    pub(super) urgent: bool,
+    /// What the trained model sees in it: what is urgent is never too vague to look at.
+    pub(super) sees: Sees,
     /// It was made so long ago that nothing in it is happening now.
     pub(super) old: bool,
 }
@@ -210,11 +208,12 @@ pub(super) fn screen(rules: &RuleSet, found: &[Found], circumstances: &Circumsta
     // Danger now comes before everything, even before how little was said.
     let emergency = applying.iter().filter(|(rule, ..)| rule.urgency == Some(Urgency::Emergency));
     if let Some(first) = emergency.max_by_key(|(rule, tally, strength)| tally.score(rule, *strength)) {
-        let clear = first.2 == Strength::Clear && !circumstances.old && !circumstances.calm;
+        let clear = first.2 == Strength::Clear && !circumstances.old && circumstances.sees != Sees::Nothing;
         // Where it is doubtful and a supply has failed, the failure gets its ticket, and the urgency says the rest.
         let supply = applying.iter().any(|(rule, ..)| rule.outcome == Disposition::Accept && rule.urgency.is_some());
         let disposition = if clear { first.0.outcome } else { Disposition::Hold };
-        let doubts = [(circumstances.old, "来件时间已过一天以上"), (circumstances.calm, "模型看不出险情")];
+        let doubts =
+            [(circumstances.old, "来件时间已过一天以上"), (circumstances.sees == Sees::Nothing, "模型看不出险情")];
         let more: Vec<String> =
             doubts.into_iter().filter(|(there, _)| *there).map(|(_, doubt)| doubt.to_owned()).collect();
         if clear || !supply {
@@ -230,7 +229,7 @@ pub(super) fn screen(rules: &RuleSet, found: &[Found], circumstances: &Circumsta
     }
     applying.retain(|(rule, ..)| rule.outcome != Disposition::Accept);
     // Too vague to be handled, and nothing else to say about it (Articles 8(2) and 13(4)).
-    let urgent = urgency != Urgency::Normal || circumstances.urgent;
+    let urgent = urgency != Urgency::Normal || circumstances.sees == Sees::Urgent;
     // Where it is told what it is about, somebody can ask; only what names nothing at all is vague.
     let about = found.iter().any(|one| matches!(one.role, Role::Subject(..) | Role::Clause(_)));
     let vague = circumstances.meaningful < rules.thin.vague && missing.len() >= VAGUE && !urgent && !about;

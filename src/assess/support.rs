@@ -5,8 +5,8 @@
 //! alone sees danger, the complaint is held with urgency `emergency`, which alarms the duty desk at once; where it alone
 //! sees a failed supply, the complaint is flagged for both addressees (Article 19). Where a rule sees danger and the model
 //! nothing urgent at all, the complaint is held, with the alarm, instead of guided; where a rule sees a failed supply and
-//! the model nothing, it is accepted without the flag. Its reading is shown with its version
-//! and the pieces of words that weighed most, so that a clerk can see why.
+//! the model nothing, it is accepted without the flag. Its reading is shown with its version and the pieces of words that
+//! weighed most, so that a clerk can see why.
 
 use connectors::complaint::Complaint;
 
@@ -24,10 +24,18 @@ const SHOWN: u8 = 30;
 #[derive(Debug, Clone)]
 pub(super) struct Sight {
     signal: Signal,
-    /// Nothing urgent.
-    pub(super) calm: bool,
+    pub(super) sees: Sees,
+}
+
+/// What its reading comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sees {
+    /// Nothing urgent at all, in a text that it read to its end.
+    Nothing,
+    /// Too little to act on; or there is no model.
+    Little,
     /// Danger or a failed supply, sure enough to act on.
-    pub(super) urgent: bool,
+    Urgent,
 }
 
 impl Sight {
@@ -56,24 +64,36 @@ pub(super) fn look(rules: &RuleSet, complaint: &Complaint) -> Option<Sight> {
         if share(Urgency::Emergency) >= share(Urgency::Utility) { Urgency::Emergency } else { Urgency::Utility };
     let score = 100_u8.saturating_sub(share(Urgency::Normal));
     let signal = Signal { model: support.model.version().to_owned(), urgency, score, words };
+    // Seeing nothing in a part says nothing of the whole.
+    let calm = score < support.calm && end == form.len() && reach == body.len();
     let enough = if urgency == Urgency::Emergency { support.danger } else { support.supply };
-    Some(Sight { signal, calm: score < support.calm, urgent: score >= enough })
+    let sees = match (score >= enough, calm) {
+        (true, _) => Sees::Urgent,
+        (false, true) => Sees::Nothing,
+        (false, false) => Sees::Little,
+    };
+    Some(Sight { signal, sees })
 }
 
 /// What screening comes to with the model beside it.
 pub(super) fn support(rules: &RuleSet, screened: Screened, sight: Option<&Sight>) -> Screened {
-    let (Some(support), Some(Sight { signal, calm, urgent })) = (&rules.support, sight) else { return screened };
-    if *calm && screened.urgency == Urgency::Utility {
+    let (Some(support), Some(Sight { signal, sees })) = (&rules.support, sight) else { return screened };
+    if *sees == Sees::Nothing && screened.urgency == Urgency::Utility {
         // A word of failed supplies in a text about something else: 公厕没水冲. It is accepted all the same.
         let mut grounds = screened.grounds;
         grounds.against.push("模型看不出断供".to_owned());
         return Screened { urgency: Urgency::Normal, grounds, ..screened };
     }
-    match signal.urgency {
-        _ if !urgent => screened,
-        Urgency::Emergency => danger(support, screened, signal),
-        _ => supply(screened, signal),
+    let mut screened = match (sees, signal.urgency) {
+        (Sees::Urgent, Urgency::Emergency) => danger(support, screened, signal),
+        (Sees::Urgent, _) => supply(screened, signal),
+        (Sees::Nothing | Sees::Little, _) => screened,
+    };
+    // A ticket does not spare anybody in danger the call.
+    if screened.disposition == Disposition::Accept && screened.urgency == Urgency::Emergency {
+        screened.grounds.advice = Some(support.advice.clone());
     }
+    screened
 }
 
 fn danger(support: &Support, screened: Screened, signal: &Signal) -> Screened {

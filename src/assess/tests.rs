@@ -40,6 +40,11 @@ struct Case {
     rule: Option<String>,
     kind: Option<Kind>,
     urgency: Option<Urgency>,
+    /// Words that must stand in what the petitioner is told, and words that must not.
+    #[serde(default)]
+    asked: Vec<String>,
+    #[serde(default)]
+    not_asked: Vec<String>,
     shown: Option<String>,
     shown_place: Option<String>,
     /// Words that must not be seen anywhere in what handlers see.
@@ -95,6 +100,12 @@ fn differences(case: &Case, verdict: &Verdict) -> Vec<String> {
     expect("urgency", case.urgency.map(|it| it.as_str().to_owned()), verdict.urgency.as_str().to_owned());
     expect("shown", case.shown.clone(), verdict.shown.body.clone());
     expect("shown place", case.shown_place.clone(), verdict.shown.place.clone().unwrap_or_default());
+    let advice = grounds.advice.as_deref().unwrap_or_default();
+    for (words, wanted) in [(&case.asked, true), (&case.not_asked, false)] {
+        for word in words.iter().filter(|word| advice.contains(word.as_str()) != wanted) {
+            differences.push(format!("{word:?} is {}asked for in {advice:?}", if wanted { "not " } else { "" }));
+        }
+    }
     let seen = serde_json::to_string(&verdict.shown).unwrap() + &serde_json::to_string(grounds).unwrap();
     for word in &case.hidden {
         if seen.contains(word.as_str()) {

@@ -53,7 +53,7 @@ pub(crate) struct ScopeArguments {
     errors: Option<usize>,
 }
 
-fn split(name: &str) -> Result<Split, String> {
+pub(crate) fn split(name: &str) -> Result<Split, String> {
     Split::parse(name).ok_or_else(|| "须为 tune、check 或 all / one of tune, check, all".to_owned())
 }
 

@@ -1,5 +1,6 @@
 //! `jiesu train`: makes a model of labelled texts, and says first what such a model is worth: one made of the tune part
-//! alone is measured on the check part, which it has not seen. The model written is made of all texts.
+//! alone is measured on the check part, which it has not seen. The model written is made of all texts, or of one part where
+//! it is to be measured together with the rules on the other.
 
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
@@ -26,6 +27,9 @@ pub(crate) struct Arguments {
     /// 模型写到哪里；不给则只打印数字 / where the model goes; without it only figures are printed
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// 用哪一部分训练所写的模型：tune 可再用 eval scope --split check 连同规则衡量 / which part the written model is made of
+    #[arg(long, default_value = "all", value_parser = super::eval::split)]
+    split: Split,
     /// 模型版本 / version of the model
     #[arg(long, default_value = "local")]
     version: String,
@@ -68,7 +72,7 @@ pub(crate) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Repo
     };
     let check = of(Split::Check);
     let figures = measure(&learn(&of(Split::Tune))?.0, &check);
-    let (model, file) = learn(&of(Split::All))?;
+    let (model, file) = learn(&of(arguments.split))?;
     if let Some(path) = &arguments.out {
         std::fs::write(path, &file).map_err(|error| Failure::usage(format!("{}：{error}", path.display())))?;
     }

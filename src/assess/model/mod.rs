@@ -34,6 +34,9 @@ const WORDS: usize = 5;
 /// Stands for the edge of a sentence in the file: a form in which only letters and digits are left has no such sign.
 const EDGE: char = '|';
 
+/// Letters at the edge of a run that say nothing to a reader.
+const PARTICLES: &str = "了的个把我你他她它就是也都在又还和跟着呢吗啊吧一这那";
+
 /// What the first line of a file says.
 const FORM: &str = "jiesu-model 1";
 
@@ -168,10 +171,13 @@ fn words(found: &[(u64, &[i32])], class: usize) -> Vec<String> {
         let others = weights.iter().enumerate().filter(|(other, _)| *other != class).map(|(_, weight)| *weight);
         weights[class] - others.max().unwrap_or(0)
     };
+    let particle = |letter: char| PARTICLES.contains(letter);
     let mut ranked: Vec<(i32, String)> = found
         .iter()
         .map(|(gram, weights)| (gain(weights), spell(*gram)))
-        .filter(|(gain, word)| *gain > 0 && word.chars().count() > 1)
+        .filter(|(gain, word)| {
+            *gain > 0 && word.chars().count() > 1 && !word.starts_with(particle) && !word.ends_with(particle)
+        })
         .collect();
     // The gain of a longer run comes on top of those of its parts: of near equals the longer says more to a reader.
     ranked.sort_by(|left, right| right.0.cmp(&left.0).then_with(|| left.1.cmp(&right.1)));
