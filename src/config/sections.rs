@@ -242,7 +242,7 @@ impl Default for Issue {
             repeat_days: 180,
             remembered: 500_000,
             matching: true,
-            join_other_words: true,
+            join_other_words: false,
             same_message: SameMessage::Merge,
             words: None,
         }
