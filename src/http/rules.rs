@@ -332,7 +332,7 @@ pub(super) async fn publish(
 
 fn checked(api: &Api, text: &str) -> Result<RuleSet, ApiError> {
     api.tools.rulebook.check(text).map_err(|mistakes| {
-        let field = |mistake: &RulesError| BadField::new(&format!("/line/{}", mistake.line), mistake.to_string());
+        let field = |mistake: &RulesError| BadField::new(format!("/line/{}", mistake.line), mistake.to_string());
         ApiError::invalid(mistakes.iter().map(field).collect())
     })
 }

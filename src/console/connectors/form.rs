@@ -84,7 +84,9 @@ pub(super) fn fields(adapter: AdapterKind, settings: &Value, lang: Lang) -> Vec<
     collect(&schema, &schema, settings, "", true, 0, lang, &mut fields);
     fields.truncate(MAX_FIELDS);
     if lang == Lang::Zh {
-        fields.iter_mut().for_each(|field| say_in_chinese(adapter, field));
+        for field in &mut fields {
+            say_in_chinese(adapter, field);
+        }
     }
     fields
 }

@@ -291,12 +291,9 @@ pub(in crate::console) async fn publish(
         Ok(right) => right,
         Err(answer) => return Ok(answer),
     };
-    let note = match reason(&form, "note", &visitor) {
-        Ok(note) => note,
-        Err(_) => {
-            let wrong = visitor.lang.t("rules.no_note").to_owned();
-            return draft.refused(&console, &visitor, StatusCode::UNPROCESSABLE_ENTITY, wrong);
-        }
+    let Ok(note) = reason(&form, "note", &visitor) else {
+        let wrong = visitor.lang.t("rules.no_note").to_owned();
+        return draft.refused(&console, &visitor, StatusCode::UNPROCESSABLE_ENTITY, wrong);
     };
     if console.tools.rulebook.assessor().rules().version() == rules.version() {
         let wrong = visitor.lang.t("rules.unchanged").to_owned();
