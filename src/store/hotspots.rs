@@ -66,7 +66,7 @@ impl Store {
                  MIN(issued_at) AS first_at, MAX(issued_at) AS last_at
              FROM (SELECT id, number, entry_id, kind, urgency, co_reports FROM ticket
                    WHERE co_reports > 0 AND updated_at >= $1 AND merged_into IS NULL
-                   ORDER BY co_reports DESC, id LIMIT $3) shared
+                   ORDER BY co_reports DESC, updated_at DESC, id DESC LIMIT $3) shared
              JOIN complaint ON complaint.ticket_id = shared.id
              GROUP BY shared.id, shared.number, shared.entry_id, shared.kind, shared.urgency, shared.co_reports",
         )
