@@ -324,6 +324,7 @@ impl Bench {
                 connector: pending.connector.clone(),
                 external_id: pending.external_id.clone(),
                 revised: false,
+                mail: false,
                 channel: Channel::Portal,
                 received_at: now,
                 outcome: Outcome::Assessed(Box::new(self.assessed(pending.id, said))),

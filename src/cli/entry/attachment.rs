@@ -3,10 +3,7 @@
 
 use std::path::Path;
 
-use connectors::{
-    contract::Adapter as _,
-    entry::{ExternalId, Form, RawEntry, Revision},
-};
+use connectors::entry::{ExternalId, Form, RawEntry, Revision};
 use jiesu::{
     ids::EntryId,
     intake::{RAW, raw_identity},
