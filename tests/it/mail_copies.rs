@@ -48,7 +48,7 @@ async fn two_addresses(dialect: Dialect, setting: &str, tickets: usize) {
     let tables =
         ["mayor", "office"].into_iter().zip(&boxes).map(|(name, own)| mailbox(name, own, &way_back(&own.user)));
     site.configure(&format!(
-        "[issue]\nsame_message = \"{setting}\"\n[notices]\nmessage_domain = \"{DOMAIN}\"\ndaily_cap = 20\n{}",
+        "same_message = \"{setting}\"\n[notices]\nmessage_domain = \"{DOMAIN}\"\ndaily_cap = 20\n{}",
         tables.collect::<String>()
     ));
     let gateway = site.start().await;
