@@ -112,6 +112,13 @@ impl<'a> Reader<'a> {
         self.pieces(&text[start..]);
     }
 
+    /// Whether a text begins with a number that counts a part of an address or a date.
+    fn counts(&self, text: &str) -> bool {
+        let rest = text.trim_start_matches(|one: char| one.is_ascii_digit());
+        rest.len() < text.len()
+            && (rest.starts_with(['月', '日']) || self.vocabulary.units.iter().any(|(word, _)| rest.starts_with(word)))
+    }
+
     /// Pairs and triples of tokens; a token is a character, or a run of Latin letters and digits.
     fn pieces(&mut self, text: &str) {
         let mut starts: Vec<usize> = Vec::with_capacity(text.len() / 3 + 1);
@@ -127,6 +134,10 @@ impl<'a> Reader<'a> {
         for size in [2, 3] {
             for window in starts.windows(size + 1) {
                 let (Some(from), Some(to)) = (window.first(), window.last()) else { continue };
+                // Addresses and dates say where and when, not what: two matters of one flat and day share them.
+                if window[..size].iter().any(|start| self.counts(&text[*start..])) {
+                    continue;
+                }
                 self.piece(gram(&text[*from..*to]));
             }
         }
