@@ -47,7 +47,7 @@ fn main() {
     });
 
     let assessor = Assessor::new(Arc::new(RuleSet::shipped().expect("rules")));
-    for length in [100, 300] {
+    for length in [30, 100, 300] {
         let complaint = complaint(length);
         measure(&format!("assess {length} characters"), 1000, || {
             black_box(assessor.assess(complaint.clone(), Channel::Phone, Timestamp::UNIX_EPOCH));
@@ -55,7 +55,7 @@ fn main() {
     }
 
     let raw = mail();
-    let own = OwnAddresses { addresses: Vec::new(), message_id_domain: None };
+    let own = OwnAddresses::default();
     measure(&format!("read a mail of {} bytes", raw.len()), 500, || {
         let read = mail::normalise(black_box(&raw), &own, &Bounds::default(), Timestamp::UNIX_EPOCH);
         black_box(read.expect("a complaint"));

@@ -118,6 +118,9 @@ pub struct Attachment {
     pub name: Option<String>,
     /// Media type as declared.
     pub media_type: String,
+    /// Media type as its first bytes tell it, where they tell one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sniffed: Option<String>,
     /// Size in bytes after decoding.
     pub size: u64,
     /// SHA-256 of the decoded bytes, hexadecimal.
@@ -152,6 +155,8 @@ pub struct Thread {
     pub recipients: Vec<String>,
     /// Set where a machine wrote it, with the evidence in words (a header's name and value, never an address).
     pub machine: Option<(Machine, String)>,
+    /// Of a bounce that says that the message was given up: the status that says why ("5.1.1"), never an address.
+    pub undelivered: Option<String>,
 }
 
 /// What the channel's own rule says about items that name nobody.

@@ -19,7 +19,8 @@ use crate::{
     entry::{ExternalId, Item, RawEntry},
     fault::Fault,
     holdings::{Holdings, Period},
-    http::Http,
+    http::{Download, Http},
+    occasion::Occasion,
     public_form::PublicForm,
 };
 
@@ -253,6 +254,13 @@ pub trait Normalise: Send + Sync {
     /// The entry goes to quarantine with the reason.
     fn normalise(&self, entry: &RawEntry, received_at: Timestamp) -> Result<Complaint, Unreadable>;
 
+    /// The bytes of an attachment of the entry, as [`crate::complaint::Attachment::part`] names it; `None` where the entry
+    /// holds no such one.
+    fn attachment(&self, entry: &RawEntry, part: u32) -> Option<Vec<u8>> {
+        let _ = (entry, part);
+        None
+    }
+
     /// Where the source keeps the recording of the entry's call. It is a reference: nothing is fetched at intake.
     fn recording(&self, entry: &RawEntry) -> Option<String> {
         let _ = entry;
@@ -303,6 +311,8 @@ pub struct Reply {
     pub to: Option<String>,
     /// What the source calls the item that is answered.
     pub about: ExternalId,
+    /// What became of it; nothing where the message is about no item.
+    pub occasion: Option<Occasion>,
     /// Ids of the messages that are answered, nearest first, without angle brackets.
     pub answers: Vec<String>,
     /// Title.
@@ -330,6 +340,16 @@ pub trait Answer: Send + Sync {
     /// # Errors
     /// Whatever kept it from being handed over; a permanent fault is not tried again.
     async fn answer(&self, reply: &Reply) -> Result<(), Fault>;
+}
+
+/// Fetches the recording of a call where the source keeps it.
+#[async_trait]
+pub trait Recordings: Send + Sync {
+    /// Begins to fetch what a reference names, as [`Normalise::recording`] gave it.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being fetched; a reference that leads where recordings do not lie is a permanent fault.
+    async fn fetch(&self, reference: &str) -> Result<Download, Fault>;
 }
 
 /// How a source is read.
@@ -412,6 +432,15 @@ pub trait Adapter: Send + Sync {
     /// The largest file that [`Self::read_file`] reads, in bytes.
     fn file_bytes(&self) -> u64 {
         0
+    }
+
+    /// What fetches recordings, where entries refer to them and it is set up.
+    ///
+    /// # Errors
+    /// A configuration fault where a secret is missing or the settings cannot work.
+    fn recordings(&self, tools: &Toolbox) -> Result<Option<Arc<dyn Recordings>>, Fault> {
+        let _ = tools;
+        Ok(None)
     }
 
     /// What an answer needs, where the channel has a way back and it is set up.

@@ -35,6 +35,15 @@ pub struct Text {
 
 /// Turns HTML into plain text. Takes time linear in the input, whatever the input is.
 pub fn to_text(html: &str, bounds: &Bounds) -> Text {
+    walk(html, bounds, false)
+}
+
+/// As [`to_text`], with `> ` before each line of what a mail program marks as a quoted mail, as in plain text.
+pub fn to_text_with_quotes(html: &str, bounds: &Bounds) -> Text {
+    walk(html, bounds, true)
+}
+
+fn walk(html: &str, bounds: &Bounds, marks_quotes: bool) -> Text {
     let mut remarks = Vec::new();
     let mut input = html;
     if input.len() > bounds.input_bytes {
@@ -48,7 +57,12 @@ pub fn to_text(html: &str, bounds: &Bounds) -> Text {
     while let Some(piece) = scanner.next_piece() {
         match piece {
             Piece::Text(text) => writer.text(text),
-            Piece::Tag { name, closing } => writer.tag(name, closing),
+            Piece::Tag { name, closing, attributes } => {
+                writer.tag(name, closing);
+                if marks_quotes && name.eq_ignore_ascii_case("blockquote") {
+                    writer.quote(closing, attributes);
+                }
+            }
         }
         if writer.full {
             remarks.push(Remark::Bounded {
@@ -73,7 +87,7 @@ pub fn nesting(html: &str) -> usize {
     let mut scanner = Scanner::new(html);
     let (mut depth, mut deepest) = (0_usize, 0_usize);
     while let Some(piece) = scanner.next_piece() {
-        let Piece::Tag { name, closing } = piece else { continue };
+        let Piece::Tag { name, closing, .. } = piece else { continue };
         if is_one_of(name, UNCOUNTED) {
             continue;
         }
@@ -85,7 +99,7 @@ pub fn nesting(html: &str) -> usize {
 
 enum Piece<'a> {
     Text(&'a str),
-    Tag { name: &'a str, closing: bool },
+    Tag { name: &'a str, closing: bool, attributes: &'a str },
 }
 
 /// Elements whose content is never text for a reader.
@@ -179,10 +193,11 @@ impl<'a> Scanner<'a> {
             .position(|byte| byte.is_ascii_whitespace() || *byte == b'/')
             .unwrap_or(end - start);
         let name = &rest[start..start + length];
+        let attributes = &rest[start + length..end];
         if !closing {
             self.skip_content(name);
         }
-        Some(Piece::Tag { name, closing })
+        Some(Piece::Tag { name, closing, attributes })
     }
 
     /// Where the tag's `>` stands.
@@ -266,7 +281,17 @@ struct Writer {
     bullet: bool,
     /// Open elements that keep their line breaks.
     preformatted: usize,
+    /// The open `blockquote` elements, and whether each is a quoted mail.
+    quotes: Vec<bool>,
+    /// Open `blockquote` elements beyond the bound.
+    deeper: usize,
 }
+
+/// Open `blockquote` elements that are told apart.
+const MAX_QUOTES: usize = 100;
+
+/// The longest list of attributes that is looked at, in bytes.
+const MAX_ATTRIBUTES: usize = 1000;
 
 impl Writer {
     fn new(chars: usize) -> Self {
@@ -278,6 +303,24 @@ impl Writer {
             space: false,
             bullet: false,
             preformatted: 0,
+            quotes: Vec::new(),
+            deeper: 0,
+        }
+    }
+
+    /// Outlook and editors indent with this element too, so it must be marked as a quote (`type="cite"`, Gmail's class, the
+    /// line at its left that web mails draw).
+    fn quote(&mut self, closing: bool, attributes: &str) {
+        if closing && self.deeper > 0 {
+            self.deeper -= 1;
+        } else if closing {
+            self.quotes.pop();
+        } else if self.quotes.len() >= MAX_QUOTES {
+            self.deeper += 1;
+        } else {
+            let attributes = attributes[..attributes.floor_char_boundary(MAX_ATTRIBUTES)].to_ascii_lowercase();
+            let marks = ["cite", "quote", "replycontent", "border-left"];
+            self.quotes.push(marks.iter().any(|mark| attributes.contains(mark)));
         }
     }
 
@@ -347,6 +390,11 @@ impl Writer {
             if self.breaks == 0 && self.space {
                 self.push(' ');
             }
+        }
+        let starts_line = self.out.is_empty() || self.out.ends_with('\n');
+        if starts_line && self.quotes.contains(&true) {
+            self.push('>');
+            self.push(' ');
         }
         if self.bullet {
             self.push('-');

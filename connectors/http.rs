@@ -175,6 +175,32 @@ impl Http {
         Ok(Answered { status, content_type, body, retry_after })
     }
 
+    /// Sends a request when the pace allows, and hands over the body as it comes, up to `most` bytes. The whole exchange
+    /// takes no longer than the time-out of the request.
+    ///
+    /// # Errors
+    /// As for [`Http::send`], and as for [`Answered::success`] where the status is not one.
+    pub async fn download(&self, request: reqwest::RequestBuilder, most: u64) -> Result<Download, Fault> {
+        let request = request
+            .build()
+            .map_err(|_| Fault::configuration("the request cannot be made").remedy("check the address"))?;
+        self.guard.reach.check_written(request.url())?;
+        self.pace.ready_at(&host_of(request.url())).await?;
+        let response = self.client.execute(request).await.map_err(|error| unreachable_fault(&error))?;
+        let content_type = response.headers().get(reqwest::header::CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (status, retry_after) = (response.status(), retry_after(response.headers()));
+        if !status.is_success() {
+            let answered = Answered { status, content_type, body: Bytes::new(), retry_after };
+            return Err(answered.success().err().unwrap_or_else(|| Fault::permanent("the server redirects elsewhere")));
+        }
+        let length = response.content_length();
+        if length.is_some_and(|length| length > most) {
+            return Err(too_large(most));
+        }
+        Ok(Download { content_type, length, response, left: most, most })
+    }
+
     async fn read(&self, mut response: Response) -> Result<Bytes, Fault> {
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| unreachable_fault(&error))? {
@@ -186,6 +212,36 @@ impl Http {
         }
         Ok(body.freeze())
     }
+}
+
+/// An answer whose body is still to come, within a bound.
+#[derive(Debug)]
+pub struct Download {
+    /// Content type, as declared.
+    pub content_type: Option<String>,
+    /// Bytes of the body, where the server tells them.
+    pub length: Option<u64>,
+    response: Response,
+    left: u64,
+    most: u64,
+}
+
+impl Download {
+    /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// A transient fault where the server breaks off or takes too long; a permanent one where there are too many.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
+        let Some(chunk) = self.response.chunk().await.map_err(|error| unreachable_fault(&error))? else {
+            return Ok(None);
+        };
+        self.left = self.left.checked_sub(chunk.len() as u64).ok_or_else(|| too_large(self.most))?;
+        Ok(Some(chunk))
+    }
+}
+
+fn too_large(most: u64) -> Fault {
+    Fault::permanent(format!("it is larger than {most} bytes")).remedy("raise `max_bytes` in the connector's settings")
 }
 
 impl Answered {

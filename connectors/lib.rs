@@ -9,6 +9,7 @@
 //! | [`contract`] | what an adapter implements, and what it may be told |
 //! | [`entry`] | one item exactly as received |
 //! | [`complaint`] | an entry normalised |
+//! | [`occasion`] | on what occasion a petitioner is told something |
 //! | [`holdings`] | what a source holds, to be compared with what was stored |
 //! | [`fault`] | errors classed by what to do about them |
 //! | [`public_form`] | what citizens hand in on a page, for an adapter that has one |
@@ -19,9 +20,11 @@
 //! | [`clock`], [`http`], [`secret`] | the outside world, passed in |
 //! | [`delivery`] | who signed what is pushed, and the document that it brings |
 //! | [`mapping`] | where the fields of a complaint stand in a document |
+//! | [`recordings`] | fetching the recordings of calls |
 //! | [`times`] | the forms in which sources tell times |
 //!
-//! To add an adapter: a module here, its lines in [`registry`], and a folder under `fixtures/`.
+//! To add an adapter: `scripts/new-adapter NAME` copies the example of `docs/adapters.md` (`letter_box`, which is compiled for
+//! tests alone): a module here, its lines in [`registry`], a folder under `fixtures/`, a page.
 
 pub mod board;
 pub mod calls;
@@ -32,26 +35,27 @@ mod conformance;
 pub mod contract;
 pub mod delivery;
 pub mod entry;
+pub mod exchange;
 pub mod fault;
 pub mod files;
 pub mod holdings;
 pub mod html;
 pub mod http;
 pub mod inlet;
+#[cfg(test)]
+pub mod letter_box;
 pub mod mail;
 pub mod mailbox;
 pub mod mapping;
+pub mod occasion;
 pub mod portal;
 pub mod process;
 pub mod public_form;
 mod reader;
+pub mod recordings;
 pub mod registry;
 pub mod rest;
 pub mod secret;
 pub mod settings;
+mod sniff;
 pub mod times;
-
-/// The guide's adapter, compiled and run so that it stays true.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/adapters.md")]
-struct Guide;

@@ -41,4 +41,10 @@ impl Normalise for Reader {
         complaint.remarks.splice(0..0, known);
         Ok(complaint)
     }
+    fn attachment(&self, entry: &RawEntry, part: u32) -> Option<Vec<u8>> {
+        match entry.form {
+            Form::Mail => mail::part(&entry.raw, part, &self.bounds),
+            Form::Row | Form::Json => None,
+        }
+    }
 }

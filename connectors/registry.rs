@@ -1,16 +1,16 @@
-//! The one list of adapters. To add one: its `mod`, its variant, and one arm in each match below; the compiler names
-//! whatever is forgotten.
+//! The one list of adapters. To add one: its variant, its place in [`AdapterKind::ALL`], its row; the compiler names
+//! whatever is forgotten. `scripts/new-adapter` writes all three.
 
 use std::{borrow::Cow, collections::BTreeSet, fmt, str::FromStr};
 
-use schemars::schema_for;
+use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
     board, calls,
     contract::{Adapter, AdapterInfo, Mistake, PresetInfo},
-    files, inlet, mailbox, mapping, portal, process, rest,
+    exchange, files, inlet, mailbox, mapping, portal, process, rest,
     settings::{self, SettingsError, nearest},
 };
 
@@ -34,6 +34,8 @@ pub enum AdapterKind {
     Calls,
     /// HTTP interfaces that list what has changed.
     Rest,
+    /// A live connection to a telephone exchange.
+    Exchange,
 }
 
 /// There is no adapter of that name.
@@ -48,23 +50,61 @@ pub struct UnknownAdapter {
     pub nearest: Option<&'static str>,
 }
 
+/// What the registry holds of an adapter.
+struct Row {
+    name: &'static str,
+    about: &'static str,
+    schema: fn() -> Schema,
+    settings: fn(&Value) -> Result<Box<dyn Adapter>, SettingsError>,
+    mistakes: fn(&Value) -> Vec<Mistake>,
+    secrets: fn(&Value) -> BTreeSet<String>,
+    paths: &'static [&'static str],
+}
+
+/// The row of an adapter with these settings.
+fn row<S: Adapter + DeserializeOwned + JsonSchema + 'static>(name: &'static str, about: &'static str) -> Row {
+    Row {
+        name,
+        about,
+        schema: || schema_for!(S),
+        settings: |value| Ok(Box::new(settings::read::<S>(value)?)),
+        mistakes: mistakes::<S>,
+        secrets: |value| settings::read_through::<S>(value).secrets,
+        paths: &[],
+    }
+}
+
 impl AdapterKind {
     /// Every adapter.
-    pub const ALL: [Self; 8] =
-        [Self::Mailbox, Self::Board, Self::Inlet, Self::Files, Self::Portal, Self::Process, Self::Calls, Self::Rest];
+    pub const ALL: [Self; 9] = [
+        Self::Mailbox,
+        Self::Board,
+        Self::Inlet,
+        Self::Files,
+        Self::Portal,
+        Self::Process,
+        Self::Calls,
+        Self::Rest,
+        Self::Exchange,
+    ];
+
+    fn row(self) -> Row {
+        match self {
+            Self::Mailbox => Row { paths: &["ca_file"], ..row::<mailbox::Settings>("mailbox", mailbox::ABOUT) },
+            Self::Board => row::<board::Settings>("board", board::ABOUT),
+            Self::Inlet => row::<inlet::Settings>("inlet", inlet::ABOUT),
+            Self::Files => Row { paths: &["folder", "done_folder"], ..row::<files::Settings>("files", files::ABOUT) },
+            Self::Portal => row::<portal::Settings>("portal", portal::ABOUT),
+            Self::Process => Row { paths: &["folder"], ..row::<process::Settings>("process", process::ABOUT) },
+            Self::Calls => row::<calls::Settings>("calls", calls::ABOUT),
+            Self::Rest => row::<rest::Settings>("rest", rest::ABOUT),
+            Self::Exchange => Row { paths: &["ca_file"], ..row::<exchange::Settings>("exchange", exchange::ABOUT) },
+        }
+    }
 
     /// The name that configuration uses.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mailbox => "mailbox",
-            Self::Board => "board",
-            Self::Inlet => "inlet",
-            Self::Files => "files",
-            Self::Portal => "portal",
-            Self::Process => "process",
-            Self::Calls => "calls",
-            Self::Rest => "rest",
-        }
+        self.row().name
     }
 
     /// An adapter with these settings, correctly typed; [`Adapter::validate`] has still to be asked.
@@ -72,32 +112,12 @@ impl AdapterKind {
     /// # Errors
     /// Every mistake in the types and names of the settings.
     pub fn settings(self, value: &Value) -> Result<Box<dyn Adapter>, SettingsError> {
-        let value = &*self.whole(value);
-        match self {
-            Self::Mailbox => boxed::<mailbox::Settings>(value),
-            Self::Board => boxed::<board::Settings>(value),
-            Self::Inlet => boxed::<inlet::Settings>(value),
-            Self::Files => boxed::<files::Settings>(value),
-            Self::Portal => boxed::<portal::Settings>(value),
-            Self::Process => boxed::<process::Settings>(value),
-            Self::Calls => boxed::<calls::Settings>(value),
-            Self::Rest => boxed::<rest::Settings>(value),
-        }
+        (self.row().settings)(&self.whole(value))
     }
 
     /// Every mistake in the settings, by JSON pointer: in types and names, and in what they say.
     pub fn mistakes(self, value: &Value) -> Vec<Mistake> {
-        let value = &*self.whole(value);
-        match self {
-            Self::Mailbox => mistakes::<mailbox::Settings>(value),
-            Self::Board => mistakes::<board::Settings>(value),
-            Self::Inlet => mistakes::<inlet::Settings>(value),
-            Self::Files => mistakes::<files::Settings>(value),
-            Self::Portal => mistakes::<portal::Settings>(value),
-            Self::Process => mistakes::<process::Settings>(value),
-            Self::Calls => mistakes::<calls::Settings>(value),
-            Self::Rest => mistakes::<rest::Settings>(value),
-        }
+        (self.row().mistakes)(&self.whole(value))
     }
 
     /// The settings with those of a preset underneath, where they name one.
@@ -119,43 +139,19 @@ impl AdapterKind {
 
     /// What can be told of the adapter: its name, what it reads, the schema of its settings.
     pub fn info(self) -> AdapterInfo {
-        let (about, schema) = match self {
-            Self::Mailbox => (mailbox::ABOUT, schema_for!(mailbox::Settings)),
-            Self::Board => (board::ABOUT, schema_for!(board::Settings)),
-            Self::Inlet => (inlet::ABOUT, schema_for!(inlet::Settings)),
-            Self::Files => (files::ABOUT, schema_for!(files::Settings)),
-            Self::Portal => (portal::ABOUT, schema_for!(portal::Settings)),
-            Self::Process => (process::ABOUT, schema_for!(process::Settings)),
-            Self::Calls => (calls::ABOUT, schema_for!(calls::Settings)),
-            Self::Rest => (rest::ABOUT, schema_for!(rest::Settings)),
-        };
-        AdapterInfo { name: self.as_str(), about, schema }
+        let Row { name, about, schema, .. } = self.row();
+        AdapterInfo { name, about, schema: schema() }
     }
 
     /// Where the settings refer to secrets, by JSON pointer.
     pub fn secrets(self, value: &Value) -> BTreeSet<String> {
-        let value = &*self.whole(value);
-        match self {
-            Self::Mailbox => settings::read_through::<mailbox::Settings>(value).secrets,
-            Self::Board => settings::read_through::<board::Settings>(value).secrets,
-            Self::Inlet => settings::read_through::<inlet::Settings>(value).secrets,
-            Self::Files => settings::read_through::<files::Settings>(value).secrets,
-            Self::Portal => settings::read_through::<portal::Settings>(value).secrets,
-            Self::Process => settings::read_through::<process::Settings>(value).secrets,
-            Self::Calls => settings::read_through::<calls::Settings>(value).secrets,
-            Self::Rest => settings::read_through::<rest::Settings>(value).secrets,
-        }
+        (self.row().secrets)(&self.whole(value))
     }
 
     /// The fields of the settings that hold a path (those of secrets apart): a relative one starts from the folder of
     /// the configuration file.
     pub fn paths(self) -> &'static [&'static str] {
-        match self {
-            Self::Files => &["folder", "done_folder"],
-            Self::Mailbox => &["ca_file"],
-            Self::Process => &["folder"],
-            Self::Board | Self::Inlet | Self::Portal | Self::Calls | Self::Rest => &[],
-        }
+        self.row().paths
     }
 }
 
@@ -175,10 +171,6 @@ impl fmt::Display for AdapterKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
     }
-}
-
-fn boxed<S: Adapter + DeserializeOwned + 'static>(value: &Value) -> Result<Box<dyn Adapter>, SettingsError> {
-    Ok(Box::new(settings::read::<S>(value)?))
 }
 
 fn mistakes<S: Adapter + DeserializeOwned>(value: &Value) -> Vec<Mistake> {

@@ -16,6 +16,8 @@ use connectors::{
     http::{Http, HttpLimits, Reach},
 };
 
+use jiff::{Timestamp, tz::TimeZone};
+
 use crate::{
     config::ConnectorDefinition,
     pace::{Governed, Hosts},
@@ -55,6 +57,12 @@ impl Connector {
     /// Where its citizens speak.
     pub fn channel(&self) -> Channel {
         self.stored.channel
+    }
+
+    /// Whether what its source tells of this moment is filled in belatedly, and nobody is told about it.
+    pub fn is_back_fill(&self, told: Option<Timestamp>, zone: &TimeZone) -> bool {
+        let before = self.definition.as_ref().and_then(|definition| definition.quiet_before);
+        told.zip(before).is_some_and(|(told, before)| zone.to_datetime(told).date() < before)
     }
 
     /// Whether petitioners are told about its entries.

@@ -1,26 +1,29 @@
 //! The gateway as a whole: every part wired to every other, started and stopped in order. Each task has its owner here,
 //! and ends on shutdown: first what lets work in, then what finishes it.
 
+mod follow;
+mod parts;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
-use connectors::{
-    clock::{Clock, ZONE},
-    entry::ConnectorName,
-};
-use tokio::{net::TcpListener, sync::Notify};
+use connectors::clock::Clock;
+use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use self::parts::{Parts, open_store, rules, words};
+use self::{
+    follow::{follow_rules, measure, watch},
+    parts::{calendar, instance, texts},
+};
 use crate::{
     alarms::Watch,
-    calendar::{Calendar, HoursSettings, Period, WorkingHours},
-    config::{self, Config, ConnectorDefinition},
+    config::Config,
     console::{self, Console},
-    directory::Directory,
     gather::{GatherOptions, Gatherer},
     http::{
         self, Api,
@@ -30,22 +33,14 @@ use crate::{
         serve::{ConnectionLimits, serve},
         tls::{Tls, TlsError},
     },
-    ids::EntryId,
-    intake::{Deliveries, Intake},
-    issue::{IssueOptions, Issuer, PETITIONER, Tools, hotline_zone},
-    matching::Vocabulary,
-    notices::{Outbox, OutboxOptions, Texts},
+    intake::Deliveries,
+    issue::hotline_zone,
+    notices::{Outbox, OutboxOptions},
     reconcile::Reconciler,
-    rulebook::{Rulebook, RulebookError},
-    seal::{Keyring, SealContext, Sealed},
-    store::{
-        Store, StoreError, StoreOptions,
-        accounts::LinkFor,
-        connectors::{Origin, StoredConnector},
-        journal::Act,
-    },
+    rulebook::RulebookError,
+    store::{StoreError, accounts::LinkFor},
     supervisor::{Random, Supervisor, SupervisorOptions},
-    telemetry::{Metrics, names},
+    telemetry::Metrics,
 };
 
 /// Why the gateway did not start.
@@ -91,226 +86,6 @@ pub enum GatewayError {
         /// Why not.
         source: std::io::Error,
     },
-}
-
-/// The parts that the command line uses as well as the running gateway.
-#[derive(Clone)]
-pub struct Parts {
-    /// The configuration.
-    pub config: Arc<Config>,
-    /// The database.
-    pub store: Store,
-    /// Seals and unseals.
-    pub keyring: Arc<Keyring>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// The connectors.
-    pub directory: Arc<Directory>,
-    /// Assesses and issues.
-    pub issuer: Issuer,
-    /// Told when something new is pending.
-    pub pending: Arc<Notify>,
-    /// Told when a connector was changed in this process.
-    pub changed: Arc<Notify>,
-    /// Told when something new can be leased from the queue.
-    pub queued: Arc<Notify>,
-    /// Takes in what adapters bring.
-    pub intake: Arc<Intake>,
-    /// This process, as it holds leases.
-    pub holder: String,
-}
-
-impl Parts {
-    /// Opens the database and makes every part from the configuration; starts nothing.
-    ///
-    /// # Errors
-    /// Where something named in the configuration cannot be used.
-    pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<(Self, Deliveries), GatewayError> {
-        let keyring = Arc::new(Keyring::load(&config.seal.keys)?);
-        let store = open_store(&config).await?;
-        fit(&keyring, &store).await?;
-        let directory = Arc::new(Directory::new(clock.clone(), config.intake.limits));
-        directory.refresh(&store).await?;
-        let tools = Arc::new(Tools {
-            keyring: keyring.clone(),
-            rulebook: Arc::new(rules(&config)?),
-            calendar: calendar(&config)?,
-            texts: texts(&config),
-            directory: directory.clone(),
-            vocabulary: Arc::new(words(&config)?),
-            matching: config.issue.matching,
-            notify: config.notices.enabled,
-            through: config.notices.through.clone(),
-        });
-        let rulebook = &tools.rulebook;
-        rulebook.refresh(&store, clock.now()).await?;
-        let holder = format!("{}{}", instance(config.http.listen).unwrap_or_default(), uuid::Uuid::new_v4());
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let options = IssueOptions {
-            items: config.issue.batch_items,
-            bytes: usize::try_from(config.issue.batch_bytes).unwrap_or(usize::MAX),
-            threads: if config.issue.assess_threads == 0 { cores } else { config.issue.assess_threads },
-            lease: Duration::from_secs(config.issue.lease_seconds),
-            poll: Duration::from_millis(500),
-            remembered: config.issue.remembered,
-            join_other_words: config.issue.join_other_words,
-            repeat_window: Duration::from_hours(24 * u64::from(config.issue.repeat_days)),
-        };
-        let queued = Arc::new(Notify::new());
-        let issuer = Issuer::new(store.clone(), clock.clone(), tools, options, holder.clone(), queued.clone());
-        let pending = Arc::new(Notify::new());
-        let (intake, deliveries) = Intake::new(
-            store.clone(),
-            keyring.clone(),
-            clock.clone(),
-            pending.clone(),
-            config.intake.waiting_deliveries,
-        );
-        let parts = Self {
-            config: Arc::new(config),
-            store,
-            keyring,
-            clock,
-            directory,
-            issuer,
-            pending,
-            changed: Arc::new(Notify::new()),
-            queued,
-            intake: Arc::new(intake),
-            holder,
-        };
-        Ok((parts, deliveries))
-    }
-
-    /// Writes the connectors of the configuration into the store, and switches off those that the file named before and
-    /// names no more. The switch of a connector stays where an admin put it, unless the file's own changed.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub async fn apply(&self, definitions: &[ConnectorDefinition]) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let before = self.store.connectors().await?;
-        for definition in definitions {
-            let known = before.iter().find(|known| known.name == definition.name && known.origin == Origin::File);
-            let known_switch = known
-                .and_then(|known| serde_json::from_str::<ConnectorDefinition>(&known.definition).ok())
-                .map(|known| known.enabled);
-            let text = serde_json::to_string(definition)
-                .map_err(|error| StoreError::Conflict(format!("connector {}: {error}", definition.name)))?;
-            if known.is_some_and(|known| known.definition == text) {
-                continue;
-            }
-            let stored = StoredConnector {
-                name: definition.name.clone(),
-                channel: definition.channel,
-                adapter: definition.adapter.clone(),
-                definition: text,
-                origin: Origin::File,
-                enabled: definition.enabled,
-                generation: 1,
-                cursor: None,
-                run_requested: false,
-            };
-            self.store.put_connector(&stored, known_switch != Some(definition.enabled), now).await?;
-            self.store.audit(by_configuration("connector.define", &definition.name), now).await?;
-        }
-        for known in before.iter().filter(|known| known.origin == Origin::File) {
-            if !definitions.iter().any(|definition| definition.name == known.name) {
-                let act = by_configuration("connector.remove", &known.name);
-                self.store.retire_connector(&known.name, act, now).await?;
-            }
-        }
-        self.directory.refresh(&self.store).await?;
-        Ok(())
-    }
-}
-
-/// What notices say of the office.
-fn texts(config: &Config) -> Texts {
-    Texts {
-        office: config.office.name.clone(),
-        phone: config.office.phone.clone(),
-        message_domain: config.notices.message_domain.clone(),
-        zone: hotline_zone(),
-    }
-}
-
-fn by_configuration<'a>(action: &'a str, name: &'a ConnectorName) -> Act<'a> {
-    Act { actor: "configuration", action, subject: name.as_str(), reason: None }
-}
-
-/// Opens the database that the configuration names.
-///
-/// # Errors
-/// Where its password cannot be read, or it cannot be used.
-pub async fn open_store(config: &Config) -> Result<Store, GatewayError> {
-    let address = config.store.address()?;
-    let options = StoreOptions {
-        connections: config.store.connections,
-        patience: Duration::from_secs(config.store.patience_seconds),
-        url: secrecy::ExposeSecret::expose_secret(&address).to_owned(),
-    };
-    Ok(Store::open(&options).await?)
-}
-
-/// Sealed petitioners that the keys are tried on: one may be damaged, hardly all.
-const TRIED: i64 = 8;
-
-/// Judges whether the keys belong to the database. With others, everything that waits would go to quarantine, and what
-/// comes in would be sealed so that neither key file opens the whole.
-async fn fit(keyring: &Keyring, store: &Store) -> Result<(), GatewayError> {
-    let sealed = store.sealed_lately(TRIED).await?;
-    let opens = |(entry, sealed): &(EntryId, Sealed)| {
-        keyring.open(SealContext::new(PETITIONER, &entry.to_string()), sealed).is_ok()
-    };
-    if sealed.is_empty() || sealed.iter().any(opens) { Ok(()) } else { Err(GatewayError::ForeignKeys) }
-}
-
-/// The rules that the configuration names, or the shipped ones.
-///
-/// # Errors
-/// Where a file cannot be read or is no rule file.
-pub fn rules(config: &Config) -> Result<Rulebook, GatewayError> {
-    Ok(Rulebook::open(&config.screening)?)
-}
-
-/// The words for matching that the configuration names, or the shipped ones.
-///
-/// # Errors
-/// Where the file cannot be read or has another form.
-pub fn words(config: &Config) -> Result<Vocabulary, GatewayError> {
-    let failed = |path: Option<&PathBuf>, message: String| GatewayError::Words { path: path.cloned(), message };
-    let read = |path: &Option<PathBuf>| {
-        let text = path.as_ref().map(std::fs::read_to_string).transpose();
-        text.map_err(|error| failed(path.as_ref(), error.to_string()))
-    };
-    let (words, places) = (read(&config.issue.words)?, read(&config.screening.places)?);
-    Vocabulary::read_with_places(words.as_deref().unwrap_or(Vocabulary::shipped_text()), places.as_deref())
-        .map_err(|error| failed(config.issue.words.as_ref(), error.to_string()))
-}
-
-/// What a gateway and whoever is started in its place have in common: machine and address. None where the machine has no
-/// name or the address is any that is free; leases are then waited out.
-fn instance(listen: SocketAddr) -> Option<String> {
-    if listen.port() == 0 {
-        return None;
-    }
-    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    Some(format!("{}/{listen}/", machine.trim()))
-}
-
-fn calendar(config: &Config) -> Result<Calendar, GatewayError> {
-    let failed = |error: &dyn std::fmt::Display| GatewayError::Calendar(error.to_string());
-    let calendar = match &config.calendar.extra {
-        Some(path) => Calendar::open(path).map_err(|error| failed(&error))?,
-        None => Calendar::shipped(),
-    };
-    let periods = [config.calendar.morning, config.calendar.afternoon]
-        .map(|hours| Period { from: hours.from, to: hours.to })
-        .to_vec();
-    let settings = HoursSettings { zone: ZONE.to_owned(), periods };
-    let hours = WorkingHours::try_from(&settings).map_err(|error| failed(&error))?;
-    Ok(calendar.with_hours(hours))
 }
 
 /// A gateway that runs.
@@ -586,88 +361,3 @@ async fn first_admin(parts: &Parts, address: SocketAddr, tls: bool) -> Result<Op
 
 /// How long the head of a request may take; longer than clients keep a connection that rests.
 const HEAD: Duration = Duration::from_mins(2);
-
-/// How often it is looked whether other rules are in force.
-const RULES: Duration = Duration::from_secs(2);
-
-/// Takes over rules that were published, put back or edited, while everything goes on.
-async fn follow_rules(parts: &Parts, stop: &CancellationToken) {
-    let rulebook = &parts.issuer.tools().rulebook;
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(RULES) => {}
-            () = stop.cancelled() => return,
-        }
-        match rulebook.refresh(&parts.store, parts.clock.now()).await {
-            Ok(Some(version)) => tracing::info!(rules.version = %version, "other rules are in force"),
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "it could not be seen whether other rules are in force"),
-        }
-    }
-}
-
-/// How often what waits is counted.
-const MEASURE: Duration = Duration::from_secs(5);
-
-/// Counts what waits, for the metrics, and keeps what was measured from piling up.
-async fn measure(store: &Store, stop: &CancellationToken) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(MEASURE) => {}
-            () = stop.cancelled() => return,
-        }
-        match (store.queue_depth().await, store.pending_count().await) {
-            (Ok(depth), Ok(pending)) => {
-                for (state, count) in [("ready", depth.ready), ("leased", depth.leased), ("dead", depth.dead)] {
-                    metrics::gauge!(names::QUEUE_DEPTH, "state" => state).set(approximately(count));
-                }
-                metrics::gauge!(names::ISSUE_WAITING).set(approximately(pending));
-            }
-            (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "what waits could not be counted"),
-        }
-        if let Ok(metrics) = Metrics::install() {
-            metrics.upkeep();
-        }
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; counts stay far below what it holds exactly")]
-fn approximately(count: i64) -> f64 {
-    count as f64
-}
-
-/// How often the configuration file is looked at.
-const WATCH: Duration = Duration::from_secs(2);
-
-/// Applies the connectors of the configuration file whenever it changes. A file with mistakes changes nothing.
-async fn watch(parts: &Parts, file: &Path, stop: &CancellationToken) {
-    let mut seen = modified(file);
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(WATCH) => {}
-            () = stop.cancelled() => return,
-        }
-        let now = modified(file);
-        if now == seen {
-            continue;
-        }
-        seen = now;
-        match config::load(file) {
-            Ok(config) => match parts.apply(&config.connectors).await {
-                Ok(()) => {
-                    tracing::info!(
-                        "the connectors of the configuration file were applied; other sections need a restart"
-                    );
-                    parts.changed.notify_one();
-                }
-                Err(error) => tracing::error!(%error, "the configuration file was not applied"),
-            },
-            Err(errors) => tracing::error!(%errors, "the configuration file has mistakes; everything stays as it was"),
-        }
-    }
-}
-
-fn modified(file: &Path) -> Option<(std::time::SystemTime, u64)> {
-    let metadata = std::fs::metadata(file).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
-}

@@ -9,7 +9,7 @@ use std::{
 
 use connectors::{
     clock::Clock,
-    contract::Cursor,
+    contract::{Cursor, Limits},
     entry::{ConnectorName, ExternalId, Fragment, Item, Revision, digest_hex},
 };
 use jiff::Timestamp;
@@ -73,6 +73,27 @@ pub struct PushTally {
 struct Delivery {
     item: NewItem,
     answer: oneshot::Sender<Taken>,
+}
+
+/// Items in groups that are committed together: short transactions let others write in between. `size` tells the bytes of one;
+/// what is larger than a page has one of its own.
+pub fn pages<T>(items: Vec<T>, limits: &Limits, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut pages: Vec<Vec<T>> = Vec::new();
+    let mut bytes = 0;
+    for item in items {
+        let more = size(&item);
+        match pages.last_mut() {
+            Some(page) if page.len() < limits.page_items && bytes + more <= limits.page_bytes => {
+                bytes += more;
+                page.push(item);
+            }
+            _ => {
+                bytes = more;
+                pages.push(vec![item]);
+            }
+        }
+    }
+    pages
 }
 
 /// Takes in what adapters bring.

@@ -22,6 +22,7 @@
 //! | [`store`] | the one place where SQL lives, the central queue included |
 //! | [`http`] | where sources push and handling systems ask |
 //! | [`console`] | the pages by which people run it |
+//! | [`desk`] | what people do about an entry: unseal it, look for whose it is |
 //! | [`config`] | the configuration file, judged whole |
 //! | [`seal`] | personal data at rest |
 //! | [`mask`] | personal data in what handlers see |
@@ -41,6 +42,7 @@ pub mod calendar;
 pub mod config;
 pub mod console;
 pub mod demo;
+pub mod desk;
 pub mod directory;
 pub mod eval;
 pub mod gateway;
@@ -55,6 +57,7 @@ pub mod notices;
 pub mod number;
 pub mod pace;
 pub mod reconcile;
+pub mod recording;
 pub mod rulebook;
 pub mod seal;
 pub mod store;

@@ -15,7 +15,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    assess::{Assessor, FILE_LIMIT, RuleSet, RulesError, Sources},
+    assess::{Assessor, FILE_LIMIT, MODEL_LIMIT, RuleSet, RulesError, Sources},
     config::Screening,
     store::{
         Store, StoreError,
@@ -57,21 +57,32 @@ struct Beside {
     places: Option<String>,
     subjects: Option<String>,
     units: Option<String>,
+    model: Option<String>,
 }
 
 impl Beside {
     fn read(settings: &Screening) -> Result<Self, RulebookError> {
-        let text = |path: &Option<PathBuf>| path.as_deref().map(read).transpose();
-        Ok(Self { places: text(&settings.places)?, subjects: text(&settings.subjects)?, units: text(&settings.units)? })
+        let text = |path: &Option<PathBuf>| path.as_deref().map(|path| read(path, FILE_LIMIT)).transpose();
+        Ok(Self {
+            places: text(&settings.places)?,
+            subjects: text(&settings.subjects)?,
+            units: text(&settings.units)?,
+            model: settings.model.as_deref().map(|path| read(path, MODEL_LIMIT)).transpose()?,
+        })
     }
 
     fn build(&self, rules: Option<&str>) -> Result<RuleSet, RulesError> {
-        RuleSet::build(Sources {
+        RuleSet::build(self.with(rules))
+    }
+
+    fn with<'t>(&'t self, rules: Option<&'t str>) -> Sources<'t> {
+        Sources {
             rules,
             places: self.places.as_deref(),
             subjects: self.subjects.as_deref(),
             units: self.units.as_deref(),
-        })
+            model: self.model.as_deref(),
+        }
     }
 }
 
@@ -103,7 +114,7 @@ impl Rulebook {
     /// Where a file cannot be read or has a mistake: at start, unlike later, there are no rules before it.
     pub fn open(settings: &Screening) -> Result<Self, RulebookError> {
         let beside = Beside::read(settings)?;
-        let file = settings.rules.as_deref().map(read).transpose()?;
+        let file = settings.rules.as_deref().map(|path| read(path, FILE_LIMIT)).transpose()?;
         let rules = beside
             .build(file.as_deref())
             .map_err(|error| RulebookError::Rules { path: settings.rules.clone(), error })?;
@@ -117,6 +128,11 @@ impl Rulebook {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The file that the configuration names, whose changes are put in force by themselves.
+    pub fn file(&self) -> Option<&Path> {
+        self.settings.rules.as_deref()
+    }
+
     /// What is wrong with the newest rules, where they are not in force because of it.
     pub fn trouble(&self) -> Option<String> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
@@ -128,6 +144,14 @@ impl Rulebook {
     /// [`RulesError`] with the line of the mistake.
     pub fn build(&self, text: &str) -> Result<RuleSet, RulesError> {
         self.beside.build(Some(text))
+    }
+
+    /// Makes rules of a text as [`Rulebook::build`] does, or tells every mistake in it.
+    ///
+    /// # Errors
+    /// The mistakes, in the order of the file.
+    pub fn check(&self, text: &str) -> Result<RuleSet, Vec<RulesError>> {
+        RuleSet::check(self.beside.with(Some(text)))
     }
 
     /// The rules of a published version.
@@ -167,7 +191,7 @@ impl Rulebook {
     /// Publishes the file and puts it in force, if its text is another than the one it put in force last.
     async fn take_file(&self, store: &Store, now: Timestamp) -> Result<(), RulebookError> {
         let Some(path) = &self.settings.rules else { return Ok(()) };
-        let text = read(path)?;
+        let text = read(path, FILE_LIMIT)?;
         if self.seen.lock().unwrap_or_else(PoisonError::into_inner).file.as_ref() == Some(&text) {
             return Ok(());
         }
@@ -216,11 +240,11 @@ impl Rulebook {
     }
 }
 
-fn read(path: &Path) -> Result<String, RulebookError> {
+fn read(path: &Path, limit: usize) -> Result<String, RulebookError> {
     let failed = |source| RulebookError::Unreadable { path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(failed)?;
     let mut text = String::new();
     // One byte more than is allowed, so that what is too long is told as such.
-    file.take(FILE_LIMIT as u64 + 1).read_to_string(&mut text).map_err(failed)?;
+    file.take(limit as u64 + 1).read_to_string(&mut text).map_err(failed)?;
     Ok(text)
 }

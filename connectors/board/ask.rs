@@ -61,11 +61,8 @@ impl Asker {
     /// What placeholders stand for in the next request.
     pub(super) fn vars(&self, board: &str) -> Vars<'_> {
         let mut vars = Vars { plain: Vec::new(), secrets: &self.secrets };
-        let now = self.tools.clock.now();
         vars.put("board", board.to_owned());
-        vars.put("time", now.as_second().to_string());
-        vars.put("time_ms", now.as_millisecond().to_string());
-        vars.put("nonce", sign::nonce(now, self.count.fetch_add(1, Ordering::Relaxed)));
+        sign::stamp(&mut vars, self.tools.clock.now(), self.count.fetch_add(1, Ordering::Relaxed));
         vars
     }
 
@@ -92,17 +89,11 @@ impl Asker {
     }
 
     fn sign(&self, request: &Request, vars: &mut Vars<'_>) -> Result<(), Fault> {
-        let signed = |settings: &super::Settings| {
-            request::says(request, "signature")
-                || settings.headers.values().any(|header| header.contains("{signature}"))
-        };
-        if let Some(sign) = &self.board.settings.sign
-            && signed(&self.board.settings)
-        {
-            let signature = sign.sign(&self.board.base, request, vars)?;
-            vars.put("signature", signature);
+        let settings = &self.board.settings;
+        match &settings.sign {
+            Some(sign) => sign.put(&self.board.base, request, settings.headers.values(), vars),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     async fn send(&self, url: Url, request: &Request, vars: &Vars<'_>) -> Result<Answered, Fault> {

@@ -11,7 +11,6 @@ use crate::{
         server::{Answer, Asked, Server},
     },
     contract::Adapter,
-    registry::AdapterKind,
 };
 
 /// Rows in one page of the list.
@@ -29,7 +28,7 @@ fn list(rows: &[Value], asked: &Asked) -> Answer {
 }
 
 impl PullHarness for Board {
-    const ADAPTER: AdapterKind = AdapterKind::Board;
+    const ADAPTER: &'static str = "board";
 
     async fn start() -> Self {
         let rows: Arc<Mutex<Vec<Value>>> = Arc::default();

@@ -21,7 +21,7 @@ mod ready;
 mod reply;
 pub(crate) mod request;
 mod settings;
-mod sign;
+pub(crate) mod sign;
 mod sweep;
 #[cfg(test)]
 mod sweep_tests;

@@ -10,7 +10,6 @@ use super::{
     fields::{self, From, Ready},
     request,
     settings::{DetailAnswer, ListAnswer, Order, OrderedBy, Paging, Request, Settings},
-    sign::SIGNED,
 };
 use crate::{contract::Mistake, times};
 
@@ -238,26 +237,8 @@ fn sign(settings: &Settings, finder: &mut Finder) {
     if !asks && !heads {
         finder.add("/sign", "no request says {signature}, so the signature would go nowhere");
     }
-    match &sign.key {
-        Some(key) if !settings.secrets.contains_key(key) => {
-            finder.add("/sign/key", format!("the secret {key:?} is not named under secrets"));
-        }
-        Some(_) if !sign.digest.is_keyed() => {
-            finder.add("/sign/key", "this digest takes no key; put {secret.NAME} into the text");
-        }
-        None if sign.digest.is_keyed() => finder.add("/sign/key", "this digest takes a key: name one of the secrets"),
-        _ => {}
-    }
-    for name in request::placeholders(&sign.text) {
-        if name.starts_with("secret.") {
-            secret(settings, "/sign/text", &name, finder);
-        } else if !SIGNED.contains(&name.as_str()) && !name.starts_with("param.") {
-            let known = SIGNED.join(", ");
-            finder.add(
-                "/sign/text",
-                format!("{{{name}}} stands for nothing here; known are {known}, param.NAME, secret.NAME"),
-            );
-        }
+    for (place, message) in sign.mistakes(|name| settings.secrets.contains_key(name)) {
+        finder.add(format!("/sign{place}"), message);
     }
 }
 

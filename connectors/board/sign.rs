@@ -82,7 +82,7 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Whether it takes a key.
-    pub(super) fn is_keyed(self) -> bool {
+    fn is_keyed(self) -> bool {
         matches!(self, Self::HmacSha256 | Self::HmacSm3)
     }
 }
@@ -101,21 +101,75 @@ pub enum Written {
 }
 
 /// The placeholders of a signed text, besides parameters and secrets.
-pub(super) const SIGNED: [&str; 7] = ["path", "query", "params", "time", "time_ms", "nonce", "board"];
+const SIGNED: [&str; 7] = ["path", "query", "params", "time", "time_ms", "nonce", "board"];
+
+/// Lets placeholders stand for the time of a request and a nonce.
+pub(crate) fn stamp(vars: &mut Vars<'_>, now: jiff::Timestamp, count: u64) {
+    vars.put("time", now.as_second().to_string());
+    vars.put("time_ms", now.as_millisecond().to_string());
+    vars.put("nonce", nonce(now, count));
+}
 
 /// A nonce: never the same twice from one process, which is all that it is for.
-pub(super) fn nonce(now: jiff::Timestamp, count: u64) -> String {
+fn nonce(now: jiff::Timestamp, count: u64) -> String {
     let mut nonce = digest_hex(&[&now.as_nanosecond().to_be_bytes(), &count.to_be_bytes()]);
     nonce.truncate(32);
     nonce
 }
 
 impl Sign {
+    /// Lets `{signature}` stand for the signature of a request, where the request or a header says it.
+    ///
+    /// # Errors
+    /// As [`Self::sign`].
+    pub(crate) fn put<'a>(
+        &self,
+        base: &Url,
+        asked: &Request,
+        mut headers: impl Iterator<Item = &'a String>,
+        vars: &mut Vars<'_>,
+    ) -> Result<(), Fault> {
+        if request::says(asked, "signature") || headers.any(|header| carries(header)) {
+            let signature = self.sign(base, asked, vars)?;
+            vars.put("signature", signature);
+        }
+        Ok(())
+    }
+
+    /// What cannot work in it, by JSON pointer below `/sign`, with the secrets that there are.
+    pub(crate) fn mistakes(&self, is_secret: impl Fn(&str) -> bool) -> Vec<(&'static str, String)> {
+        let mut mistakes = Vec::new();
+        match &self.key {
+            Some(key) if !is_secret(key) => {
+                mistakes.push(("/key", format!("the secret {key:?} is not named under secrets")));
+            }
+            Some(_) if !self.digest.is_keyed() => {
+                mistakes.push(("/key", "this digest takes no key; put {secret.NAME} into the text".to_owned()));
+            }
+            None if self.digest.is_keyed() => {
+                mistakes.push(("/key", "this digest takes a key: name one of the secrets".to_owned()));
+            }
+            _ => {}
+        }
+        for name in request::placeholders(&self.text) {
+            if let Some(secret) = name.strip_prefix("secret.") {
+                if !is_secret(secret) {
+                    mistakes.push(("/text", format!("the secret {secret:?} is not named under secrets")));
+                }
+            } else if !SIGNED.contains(&name.as_str()) && !name.starts_with("param.") {
+                let known = SIGNED.join(", ");
+                let message = format!("{{{name}}} stands for nothing here; known are {known}, param.NAME, secret.NAME");
+                mistakes.push(("/text", message));
+            }
+        }
+        mistakes
+    }
+
     /// The signature of a request whose other placeholders are in `vars`.
     ///
     /// # Errors
     /// A configuration fault where the key is missing or the request leads away from the board.
-    pub(super) fn sign(&self, base: &Url, asked: &Request, vars: &Vars<'_>) -> Result<String, Fault> {
+    fn sign(&self, base: &Url, asked: &Request, vars: &Vars<'_>) -> Result<String, Fault> {
         let url = request::address(base, &unsigned(asked), vars).ok_or_else(|| {
             Fault::configuration("a request to be signed leads to another host than the base address")
         })?;

@@ -15,7 +15,6 @@ use crate::{
         Digest, Signing,
         webhook::{self, sign},
     },
-    registry::AdapterKind,
 };
 
 const OURS: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
@@ -55,7 +54,7 @@ fn delivery(headers: &[(&str, String)], body: Vec<u8>) -> Delivery {
 struct Webhooks(NamedTempFile);
 
 impl PushHarness for Webhooks {
-    const ADAPTER: AdapterKind = AdapterKind::Calls;
+    const ADAPTER: &'static str = "calls";
 
     async fn start() -> Self {
         Self(file())
@@ -92,7 +91,7 @@ fn signing(algorithm: &str) -> Value {
 }
 
 impl PushHarness for Digests {
-    const ADAPTER: AdapterKind = AdapterKind::Calls;
+    const ADAPTER: &'static str = "calls";
 
     async fn start() -> Self {
         Self(file())

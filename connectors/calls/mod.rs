@@ -25,12 +25,14 @@ pub use layout::Layout;
 
 use crate::{
     contract::{
-        Adapter, Body, Check, Gather, Head, Limits, Mistake, Normalise, Push, Reception, Refusal, Source, Toolbox,
+        Adapter, Body, Check, Gather, Head, Limits, Mistake, Normalise, Push, Reception, Recordings, Refusal, Source,
+        Toolbox,
     },
     delivery::{self, Keys, Signing, Verifier, document},
     entry::{Fragment, Item},
     fault::Fault,
     mapping::{self, Mapping, Preset},
+    recordings::RecordingSettings,
     secret::SecretRef,
     times::TimeFormat,
 };
@@ -69,6 +71,9 @@ pub struct CallSettings {
     pub timeout_seconds: u32,
     /// What becomes of a call that ended before anybody answered it.
     pub abandoned: Abandoned,
+    /// Where the recordings of calls may be fetched from; none is fetched without it, and none before somebody asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recordings: Option<RecordingSettings>,
 }
 
 impl Default for CallSettings {
@@ -80,6 +85,7 @@ impl Default for CallSettings {
             settle_seconds: 10,
             timeout_seconds: 1800,
             abandoned: Abandoned::Hold,
+            recordings: None,
         }
     }
 }
@@ -98,7 +104,16 @@ impl CallSettings {
                 mistakes.push(Mistake::new(format!("/{field}"), message));
             }
         }
+        if let Some(recordings) = &self.recordings {
+            mistakes.extend(mapping::below("/recordings", recordings.mistakes()));
+        }
         mistakes
+    }
+
+    /// What fetches recordings.
+    pub(crate) fn fetcher(&self, tools: &Toolbox) -> Result<Option<Arc<dyn Recordings>>, Fault> {
+        let Some(recordings) = &self.recordings else { return Ok(None) };
+        Ok(Some(Arc::new(recordings.fetcher(tools)?)))
     }
 
     pub(crate) fn calls(&self, limit: usize) -> Result<Calls, Fault> {
@@ -173,6 +188,10 @@ impl Adapter for Settings {
 
     fn gatherer(&self) -> Result<Option<Arc<dyn Gather>>, Fault> {
         Ok(Some(self.calls()?))
+    }
+
+    fn recordings(&self, tools: &Toolbox) -> Result<Option<Arc<dyn Recordings>>, Fault> {
+        self.call.fetcher(tools)
     }
 
     fn source(&self, tools: &Toolbox) -> Result<Source, Fault> {

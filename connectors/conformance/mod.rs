@@ -8,12 +8,14 @@
 //! | module | holds |
 //! |---|---|
 //! | `given` | the items that sources are filled with |
+//! | `guide` | that `docs/adapters.md` shows the example as it stands |
 //! | `pull`, `push` | the cases |
 //! | `heard` | what an adapter says, searched for what it may not say |
 //! | `page` | the report |
 //! | `server` | a small HTTP server, for harnesses whose source speaks HTTP |
 
 mod given;
+mod guide;
 mod heard;
 mod page;
 mod pull;
@@ -23,13 +25,13 @@ pub(crate) mod server;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     clock::ManualClock,
-    contract::{Adapter, Limits, Toolbox},
+    contract::{Adapter, Gathered, Limits, Piece, Toolbox},
+    entry::{Fragment, Item, RawEntry},
     http::{Http, HttpLimits, Unpaced},
-    registry::AdapterKind,
 };
 
 pub(crate) use given::{Given, Kind};
@@ -59,8 +61,8 @@ pub(crate) enum Trouble {
 
 /// A source that is asked, as the suite fills and breaks it. Every case starts one of its own.
 pub(crate) trait PullHarness: Sized {
-    /// Which adapter.
-    const ADAPTER: AdapterKind;
+    /// Which adapter, by its name in the registry.
+    const ADAPTER: &'static str;
 
     /// Starts an empty source.
     async fn start() -> Self;
@@ -103,8 +105,8 @@ pub(crate) trait PullHarness: Sized {
 
 /// A source that sends, as the suite has it send.
 pub(crate) trait PushHarness: Sized {
-    /// Which adapter.
-    const ADAPTER: AdapterKind;
+    /// Which adapter, by its name in the registry.
+    const ADAPTER: &'static str;
 
     /// Sets the partner up.
     async fn start() -> Self;
@@ -146,6 +148,20 @@ pub(crate) fn tools() -> Toolbox {
     let pace = Arc::new(Unpaced);
     let http = Http::new(HttpLimits::default(), pace.clone()).unwrap();
     Toolbox { clock, http, pace, limits: limits() }
+}
+
+/// What one piece of an item comes to once no other can be waited for.
+fn gathered(adapter: &dyn Adapter, fragment: &Fragment) -> RawEntry {
+    let gatherer = adapter.gatherer().unwrap().expect("who takes pieces says what they come to");
+    let pieces = [Piece { raw: fragment.raw.clone(), received_at: now() }];
+    let later = now() + SignedDuration::from_hours(24 * 30);
+    match gatherer.gather(&fragment.item, None, &pieces, later) {
+        Gathered::Item(item) => match *item {
+            Item::Entry(entry) => entry,
+            other => panic!("{other:?}"),
+        },
+        other => panic!("after a month: {other:?}"),
+    }
 }
 
 /// Runs one case; a panic is its failure, and the next case goes on.

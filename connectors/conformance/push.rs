@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jiff::SignedDuration;
 
 use super::{
-    Applies, Given, Kind, PushHarness,
+    Applies, Given, Kind, PushHarness, gathered,
     heard::Heard,
     limits, now,
     page::{self, Line},
@@ -12,8 +12,8 @@ use super::{
     tools, tried,
 };
 use crate::{
-    contract::{Adapter, Body, Gathered, Head, Piece, Push, Refusal, Source},
-    entry::{Fragment, Item, RawEntry, Remark},
+    contract::{Adapter, Body, Head, Push, Refusal, Source},
+    entry::{Item, RawEntry, Remark},
 };
 
 /// Who signs a delivery.
@@ -91,7 +91,7 @@ impl PushCase {
 
 /// Runs the suite against an adapter that is pushed to.
 pub(crate) async fn push_conforms<H: PushHarness>() {
-    push_conforms_as::<H>(H::ADAPTER.as_str()).await;
+    push_conforms_as::<H>(H::ADAPTER).await;
 }
 
 /// The same, for an adapter that is both asked and pushed to: `section` names the report, as `"phone (push)"`.
@@ -183,22 +183,8 @@ impl<H: PushHarness> Test<'_, H> {
         let delivery = self.partner.deliver(item, now(), Signer::Partner)?;
         match self.send(&delivery) {
             Ok(Item::Entry(entry)) => Ok(entry),
-            Ok(Item::Fragment(fragment)) => Ok(self.gathered(&fragment)),
+            Ok(Item::Fragment(fragment)) => Ok(gathered(self.adapter().as_ref(), &fragment)),
             other => panic!("it was not taken: {other:?}"),
-        }
-    }
-
-    /// What one piece comes to once no other can be waited for.
-    fn gathered(&self, fragment: &Fragment) -> RawEntry {
-        let gatherer = self.adapter().gatherer().unwrap().expect("who takes pieces says what they come to");
-        let pieces = [Piece { raw: fragment.raw.clone(), received_at: now() }];
-        let later = now() + SignedDuration::from_hours(24 * 30);
-        match gatherer.gather(&fragment.item, None, &pieces, later) {
-            Gathered::Item(item) => match *item {
-                Item::Entry(entry) => entry,
-                other => panic!("{other:?}"),
-            },
-            other => panic!("after a month: {other:?}"),
         }
     }
 

@@ -106,7 +106,11 @@ impl Keys {
     }
 }
 
-fn webhook_key(secret: &SecretRef) -> Result<Key, Fault> {
+/// The key that a secret holds.
+///
+/// # Errors
+/// A configuration fault where it is missing or no key.
+pub(crate) fn webhook_key(secret: &SecretRef) -> Result<Key, Fault> {
     Key::parse(&secret.reveal()?).map_err(|error| {
         Fault::configuration(format!("{error} ({secret})"))
             .remedy("make one with: echo \"whsec_$(openssl rand -base64 32)\"")

@@ -12,7 +12,6 @@ use super::Settings;
 use crate::{
     conformance::{Applies, Given, Kind, NAME, PHONE, PullHarness, Trouble, pull_conforms},
     contract::Adapter,
-    registry::AdapterKind,
 };
 
 struct Table {
@@ -31,7 +30,7 @@ impl Table {
 }
 
 impl PullHarness for Table {
-    const ADAPTER: AdapterKind = AdapterKind::Files;
+    const ADAPTER: &'static str = "files";
 
     async fn start() -> Self {
         let table = Self { home: TempDir::new().unwrap(), files: AtomicU32::new(0) };

@@ -79,6 +79,10 @@ pub struct Settings {
     /// Addresses of our own, so that our own mail among the files is known.
     #[serde(default)]
     pub own_addresses: Vec<String>,
+    /// Addresses of colleagues and offices that pass on citizens' mail: in what they pass on, the writer of the inner mail is
+    /// the petitioner.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forwarders: Vec<String>,
 }
 
 fn default_mapping() -> Mapping {
@@ -105,6 +109,7 @@ impl Settings {
             settle_seconds: default_settle(),
             file_bytes: default_file_bytes(),
             own_addresses: Vec::new(),
+            forwarders: Vec::new(),
         }
     }
 
@@ -182,7 +187,11 @@ impl Adapter for Settings {
     }
 
     fn normaliser(&self) -> Result<Arc<dyn Normalise>, Fault> {
-        let own = mail::OwnAddresses { addresses: self.own_addresses.clone(), ..mail::OwnAddresses::default() };
+        let own = mail::OwnAddresses {
+            addresses: self.own_addresses.clone(),
+            forwarders: self.forwarders.clone(),
+            ..mail::OwnAddresses::default()
+        };
         Ok(Arc::new(Reader {
             mapping: self.compiled()?,
             own,

@@ -11,7 +11,6 @@ use super::{Settings, sign, signature};
 use crate::{
     conformance::{Delivery, Given, Kind, NAME, PHONE, PushHarness, Signer, push_conforms},
     contract::{Adapter, Head},
-    registry::AdapterKind,
 };
 
 const OURS: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
@@ -22,7 +21,7 @@ struct Partner {
 }
 
 impl PushHarness for Partner {
-    const ADAPTER: AdapterKind = AdapterKind::Inlet;
+    const ADAPTER: &'static str = "inlet";
 
     async fn start() -> Self {
         let mut secret = NamedTempFile::new().unwrap();

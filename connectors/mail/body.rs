@@ -4,8 +4,14 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
-use super::{Bounds, Notes, charset, parameters::Parameters, parts::Part, transfer};
-use crate::{complaint::Attachment, html};
+use super::{
+    Bounds, Notes, charset,
+    packed::{self, Packed},
+    parameters::Parameters,
+    parts::Part,
+    tnef, transfer,
+};
+use crate::{complaint::Attachment, entry::Remark, html, sniff};
 
 /// One piece of the text; HTML is turned into text only where no plain text stands for it.
 enum Piece {
@@ -120,7 +126,7 @@ fn from_html(part: &Part<'_>, hint: Option<&str>, bounds: &Bounds, notes: &mut N
     let bytes = decoded(part, notes);
     let told = meta_charset(&bytes);
     let markup = characters(part, &bytes, told.as_deref().or(hint), notes);
-    let text = html::to_text(&markup, &bounds.html);
+    let text = html::to_text_with_quotes(&markup, &bounds.html);
     notes.extend(text.remarks);
     text.text
 }
@@ -210,7 +216,7 @@ fn safe_name(told: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// What came with the mail: every part that is not its text.
+/// What came with the mail: every part that is not its text, and what lies inside of them.
 pub(super) fn attachments(
     parts: &[Part<'_>],
     hint: Option<&str>,
@@ -222,21 +228,63 @@ pub(super) fn attachments(
         if part.split || is_text(part, hint, bounds, notes) {
             continue;
         }
-        if attachments.len() >= bounds.attachments {
-            notes.bounded(format!("only the first {} attachments were listed", bounds.attachments));
+        let bytes = decoded(part, notes);
+        // What could be opened is shown by what it holds.
+        if packed::says_tnef(part) && tnef::is_tnef(&bytes) {
+            continue;
+        }
+        let disposition = disposition(part, notes);
+        let name = file_name(part, &disposition, hint, bounds, notes);
+        attachments.push(attachment(name, part.media_type(), &bytes, index));
+        if attachments.len() > bounds.attachments {
             break;
         }
-        let bytes = decoded(part, notes);
-        let disposition = disposition(part, notes);
-        attachments.push(Attachment {
-            name: file_name(part, &disposition, hint, bounds, notes),
-            media_type: part.media_type().chars().take(MAX_MEDIA_TYPE).filter(char::is_ascii_graphic).collect(),
-            size: bytes.len() as u64,
-            digest: sha256_hex(&bytes),
-            part: u32::try_from(index).unwrap_or(u32::MAX),
-        });
+    }
+    for (index, file) in packed::files(parts, bounds, notes).into_iter().enumerate() {
+        let name = file.name.as_deref().and_then(safe_name);
+        attachments.push(attachment(name, &file.media_type, &file.bytes, parts.len() + index));
+    }
+    if attachments.len() > bounds.attachments {
+        notes.bounded(format!("only the first {} attachments were listed", bounds.attachments));
+        attachments.truncate(bounds.attachments);
+    }
+    for attachment in &attachments {
+        if let Some(what) = sniff::mismatch(attachment) {
+            notes.add(Remark::Doubtful { what });
+        }
     }
     attachments
+}
+
+fn attachment(name: Option<String>, told: &str, bytes: &[u8], index: usize) -> Attachment {
+    Attachment {
+        name,
+        media_type: told.chars().take(MAX_MEDIA_TYPE).filter(char::is_ascii_graphic).collect(),
+        sniffed: sniff::media_type(bytes).map(str::to_owned),
+        size: bytes.len() as u64,
+        digest: sha256_hex(bytes),
+        part: u32::try_from(index).unwrap_or(u32::MAX),
+    }
+}
+
+/// The files among the parts of an enclosed mail; what holds files itself is left to its opener.
+pub(super) fn files(parts: &[Part<'_>], hint: Option<&str>, bounds: &Bounds, notes: &mut Notes) -> Vec<Packed> {
+    let mut files = Vec::new();
+    for part in parts {
+        if part.split || packed::says_tnef(part) || is_text(part, hint, bounds, notes) {
+            continue;
+        }
+        if files.len() > bounds.attachments {
+            break;
+        }
+        let disposition = disposition(part, notes);
+        files.push(Packed {
+            name: file_name(part, &disposition, hint, bounds, notes),
+            media_type: part.media_type().to_owned(),
+            bytes: decoded(part, notes).into_owned(),
+        });
+    }
+    files
 }
 
 /// The longest media type that is kept (RFC 6838, 4.2: twice 127 characters and the slash).
@@ -248,10 +296,4 @@ fn sha256_hex(bytes: &[u8]) -> String {
         text.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
         text
     })
-}
-
-/// The first mail that is enclosed whole, decoded.
-pub(super) fn enclosed(parts: &[Part<'_>], notes: &mut Notes) -> Option<Vec<u8>> {
-    let part = parts.iter().find(|part| part.media_type() == "message/rfc822")?;
-    Some(decoded(part, notes).into_owned())
 }

@@ -3,7 +3,11 @@
 //! A citizen must not be taken for a machine: what only looks like one (a subject, an empty return path, a postmaster's
 //! name) needs a second sign.
 
-use super::{headers::Fields, parts::Part};
+use super::{
+    Bounds, Notes, body,
+    headers::{self, Fields},
+    parts::Part,
+};
 use crate::complaint::Machine;
 
 /// The longest piece of a header's value that is cited, in characters.
@@ -36,6 +40,53 @@ fn report(parts: &[Part<'_>]) -> Option<(Machine, String)> {
     }
     let status = parts.iter().any(|part| part.parent == Some(0) && part.media_type() == "message/delivery-status");
     status.then(|| (Machine::Bounce, "Content-Type: message/delivery-status".to_owned()))
+}
+
+/// Groups of fields of a delivery report that are read: one for the message, one for each recipient.
+const MAX_GROUPS: usize = 20;
+
+/// Why a bounce says that its message was given up: the enhanced status (RFC 3463) where a report tells one, else the reply
+/// code of a server that a text tells; `None` where the message is only late, or has arrived.
+pub(super) fn given_up(parts: &[Part<'_>], bounds: &Bounds, notes: &mut Notes) -> Option<String> {
+    let Some(report) = parts.iter().find(|part| !part.split && part.media_type() == "message/delivery-status") else {
+        return Some(told_in_text(parts, notes).unwrap_or_else(|| "未说明状态码 / no status told".to_owned()));
+    };
+    let raw = body::decoded(report, notes);
+    let mut at = 0;
+    for _ in 0..MAX_GROUPS {
+        let (fields, next) = headers::read(&raw, at, bounds, notes, |_| false);
+        let action = fields.lower("action").as_deref().map(keyword).unwrap_or_default();
+        if action == "failed" {
+            let status = fields.lower("status").filter(|status| is_enhanced(keyword_of_status(status)));
+            let status = status.map(|status| keyword_of_status(&status).to_owned());
+            return Some(status.unwrap_or_else(|| "未说明状态码 / no status told".to_owned()));
+        }
+        if next >= raw.len() || next <= at {
+            break;
+        }
+        at = next;
+    }
+    None
+}
+
+fn keyword_of_status(status: &str) -> &str {
+    status.split(|character: char| !character.is_ascii_digit() && character != '.').next().unwrap_or_default()
+}
+
+/// `5.1.1`: a class, a subject and a detail.
+fn is_enhanced(status: &str) -> bool {
+    let numbers: Vec<&str> = status.split('.').collect();
+    matches!(numbers[..], ["2" | "4" | "5", subject, detail]
+        if [subject, detail].iter().all(|number| (1..=3).contains(&number.len())))
+}
+
+/// The first enhanced status in the text of a bounce that holds no report.
+fn told_in_text(parts: &[Part<'_>], notes: &mut Notes) -> Option<String> {
+    let text = parts.iter().find(|part| !part.split && part.media_type().starts_with("text/"))?;
+    let text = String::from_utf8_lossy(&body::decoded(text, notes)).into_owned();
+    text.split(|character: char| !character.is_ascii_digit() && character != '.')
+        .find(|word| word.starts_with(['4', '5']) && is_enhanced(word))
+        .map(str::to_owned)
 }
 
 /// Words by which the bounces of common servers and of QQ, 163, Coremail and their kin are known, anywhere in the subject.

@@ -11,6 +11,8 @@
 //! | `charset`, `words`, `transfer` | bytes to text |
 //! | `address`, `date` | the fields that have a grammar |
 //! | `body`, `quote` | what the citizen wrote, what came with it, what is only quoted |
+//! | `passed_on`, `forward` | what a colleague passes on for somebody else |
+//! | `packed`, `tnef`, `rtf` | files and text inside winmail.dat and enclosed mails |
 //! | `machine` | mail that no person wrote |
 
 mod address;
@@ -18,13 +20,18 @@ mod body;
 mod charset;
 mod complaint;
 mod date;
+mod forward;
 mod headers;
 mod machine;
+mod packed;
 mod parameters;
 mod parts;
+mod passed_on;
 mod quote;
+mod rtf;
 #[cfg(test)]
 mod tests;
+mod tnef;
 mod transfer;
 mod words;
 
@@ -129,10 +136,15 @@ pub struct Mail {
     pub references: Vec<String>,
     /// The text: plain where there is plain text, else out of the HTML; quoted mail included.
     pub text: String,
-    /// What came with it; [`Attachment::part`] counts all parts, the mail itself being 0.
+    /// What came with it; [`Attachment::part`] counts all parts, the mail itself being 0, and on behind them what lies
+    /// inside a winmail.dat or an enclosed mail.
     pub attachments: Vec<Attachment>,
+    /// The mails that are enclosed whole, in their order.
+    pub enclosed: Vec<Mail>,
     /// Set where a machine wrote it, with the evidence (never an address).
     pub machine: Option<(Machine, String)>,
+    /// Of a bounce that says that the message was given up: the status that says why.
+    pub undelivered: Option<String>,
     /// What was mended, and which bounds were met.
     pub remarks: Vec<Remark>,
 }
@@ -177,14 +189,22 @@ impl Notes {
     }
 }
 
-/// Mails enclosed in one another that are opened in search of a text.
+/// Mails enclosed in one another that are opened.
 const MAX_ENCLOSED: usize = 3;
+
+/// Mails enclosed beside one another that are read.
+const MAX_BESIDE: usize = 10;
 
 /// Reads a mail. Copes with a mail that was cut off; the caller says so with [`Remark::Oversize`].
 ///
 /// # Errors
 /// Only where no header field of a mail is found at all.
 pub fn read(raw: &[u8], bounds: &Bounds) -> Result<Mail, Unreadable> {
+    read_within(raw, 0, bounds)
+}
+
+/// Reads a mail that `depth` others enclose.
+fn read_within(raw: &[u8], depth: usize, bounds: &Bounds) -> Result<Mail, Unreadable> {
     let mut notes = Notes::default();
     let raw = &*line_feeds(raw);
     let parts = parts::split(raw, bounds, &mut notes);
@@ -220,9 +240,18 @@ pub fn read(raw: &[u8], bounds: &Bounds) -> Result<Mail, Unreadable> {
     mail.in_reply_to = ids("in-reply-to");
     mail.references = ids("references");
     mail.text = body::text(&parts, hint, bounds, &mut notes);
-    mail.attachments = body::attachments(&parts, hint, bounds, &mut notes);
     if mail.text.is_empty() {
-        mail.text = enclosed_text(&parts, bounds, &mut notes);
+        mail.text = packed::text(&parts, bounds, &mut notes);
+    }
+    if depth == 0 {
+        mail.attachments = body::attachments(&parts, hint, bounds, &mut notes);
+    }
+    mail.enclosed = enclosed(&parts, depth, bounds, &mut notes);
+    if mail.text.is_empty()
+        && let Some(inner) = mail.enclosed.iter().find(|inner| !inner.text.is_empty())
+    {
+        notes.mended("the mail has no text of its own: that of the enclosed mail was taken");
+        mail.text.clone_from(&inner.text);
     }
     let sender = mail.from.as_ref().map(|from| from.email.as_str());
     mail.machine = machine::recognise(&parts, sender, mail.subject.as_deref().unwrap_or_default());
@@ -231,6 +260,9 @@ pub fn read(raw: &[u8], bounds: &Bounds) -> Result<Mail, Unreadable> {
         && !mail.in_reply_to.contains(&id)
     {
         mail.in_reply_to.push(id);
+    }
+    if let Some((Machine::Bounce, _)) = &mail.machine {
+        mail.undelivered = machine::given_up(&parts, bounds, &mut notes);
     }
     mail.remarks = notes.0;
     Ok(mail)
@@ -241,8 +273,12 @@ pub fn part(raw: &[u8], number: u32, bounds: &Bounds) -> Option<Vec<u8>> {
     let mut notes = Notes::default();
     let raw = &*line_feeds(raw);
     let parts = parts::split(raw, bounds, &mut notes);
-    let part = parts.get(usize::try_from(number).ok()?)?;
-    Some(body::decoded(part, &mut notes).into_owned())
+    let number = usize::try_from(number).ok()?;
+    if let Some(part) = parts.get(number) {
+        return Some(body::decoded(part, &mut notes).into_owned());
+    }
+    let file = packed::files(&parts, bounds, &mut notes).into_iter().nth(number - parts.len())?;
+    Some(file.bytes)
 }
 
 /// What a mail is known by, wherever and however often it is fetched: a digest of its Message-ID, Date, From, Subject and
@@ -340,19 +376,17 @@ fn returned_id(parts: &[parts::Part<'_>], bounds: &Bounds, notes: &mut Notes) ->
     address::message_ids(fields.first("message-id")?, bounds, notes).into_iter().next()
 }
 
-/// The text of a mail that is enclosed in one without any.
-fn enclosed_text(parts: &[parts::Part<'_>], bounds: &Bounds, notes: &mut Notes) -> String {
-    let mut next = body::enclosed(parts, notes);
-    for _ in 0..MAX_ENCLOSED {
-        let Some(raw) = next else { break };
-        let parts = parts::split(&raw, bounds, notes);
-        let hint = body_charset(&parts);
-        let text = body::text(&parts, hint.as_deref(), bounds, notes);
-        if !text.is_empty() {
-            notes.mended("the mail has no text of its own: that of the enclosed mail was taken");
-            return text;
-        }
-        next = body::enclosed(&parts, notes);
+/// The mails that are enclosed in a mail.
+fn enclosed(parts: &[parts::Part<'_>], depth: usize, bounds: &Bounds, notes: &mut Notes) -> Vec<Mail> {
+    if depth >= MAX_ENCLOSED {
+        return Vec::new();
     }
-    String::new()
+    let mut inner: Vec<_> =
+        parts.iter().filter(|part| !part.split && part.media_type() == "message/rfc822").take(MAX_BESIDE + 1).collect();
+    if inner.len() > MAX_BESIDE {
+        notes.bounded(format!("only the first {MAX_BESIDE} enclosed mails were read"));
+        inner.truncate(MAX_BESIDE);
+    }
+    let read = |part: &parts::Part<'_>| read_within(&body::decoded(part, notes), depth + 1, bounds).ok();
+    inner.into_iter().filter_map(read).collect()
 }

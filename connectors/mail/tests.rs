@@ -41,6 +41,7 @@ fn own() -> OwnAddresses {
     OwnAddresses {
         addresses: vec!["12345@liaoyang.example.cn".to_owned()],
         message_id_domain: Some("jiesu.liaoyang.example.cn".to_owned()),
+        forwarders: vec!["xinfang@liaoyang.example.cn".to_owned()],
     }
 }
 

@@ -305,6 +305,7 @@ mod tests {
             message_id: "n-1@12345.liaoyang.example".to_owned(),
             to: Some("wang@example.com".to_owned()),
             about: ExternalId::new("x"),
+            occasion: None,
             answers: vec!["b@example.com".to_owned(), "<a@example.com>".to_owned()],
             subject: "您的诉求已受理".to_owned(),
             text: "您好：\n您的诉求已受理。".to_owned(),

@@ -11,7 +11,6 @@ use super::{
 use crate::{
     conformance::{Applies, Given, Kind, NAME, PHONE, PullHarness, Trouble, pull_conforms},
     contract::Adapter,
-    registry::AdapterKind,
 };
 
 struct Office {
@@ -36,7 +35,7 @@ fn mail(item: &Given) -> Vec<u8> {
 }
 
 impl PullHarness for Office {
-    const ADAPTER: AdapterKind = AdapterKind::Mailbox;
+    const ADAPTER: &'static str = "mailbox";
 
     async fn start() -> Self {
         static MAILBOXES: AtomicU32 = AtomicU32::new(1);

@@ -49,6 +49,7 @@ use lettre::Address;
 pub use oauth::OAuth;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+pub(crate) use wire::{Wire, trust};
 
 use crate::{
     complaint::Complaint,
@@ -122,6 +123,10 @@ pub struct Settings {
     /// answers count without being named here.
     #[serde(default)]
     pub own_addresses: Vec<String>,
+    /// Addresses of colleagues and offices that pass on citizens' mail to this box: in what they pass on, the writer of the
+    /// inner mail is the petitioner and is answered. Whoever can write under one of them can name anybody as the petitioner.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forwarders: Vec<String>,
     /// Domain of the ids of our own messages (what stands behind the @ in Message-ID): a mail that bears one is our own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id_domain: Option<String>,
@@ -264,7 +269,11 @@ impl Settings {
         let mut addresses = self.own_addresses.clone();
         addresses.extend(self.user.contains('@').then(|| self.user.clone()));
         addresses.extend(self.smtp.as_ref().map(|smtp| smtp.from.clone()));
-        OwnAddresses { addresses, message_id_domain: self.message_id_domain.clone() }
+        OwnAddresses {
+            addresses,
+            message_id_domain: self.message_id_domain.clone(),
+            forwarders: self.forwarders.clone(),
+        }
     }
 }
 
@@ -280,6 +289,9 @@ impl Adapter for Settings {
         self.judge_folders(&mut mistakes);
         for (position, address) in self.own_addresses.iter().enumerate() {
             judge_address(&format!("/own_addresses/{position}"), address, &mut mistakes);
+        }
+        for (position, address) in self.forwarders.iter().enumerate() {
+            judge_address(&format!("/forwarders/{position}"), address, &mut mistakes);
         }
         if let Some(domain) = &self.message_id_domain
             && (domain.is_empty() || domain.contains(|one: char| one == '@' || one.is_whitespace() || one.is_control()))
@@ -377,5 +389,9 @@ struct Letters {
 impl Normalise for Letters {
     fn normalise(&self, entry: &RawEntry, received_at: Timestamp) -> Result<Complaint, Unreadable> {
         mail::normalise(&entry.raw, &self.own, &self.bounds, received_at)
+    }
+
+    fn attachment(&self, entry: &RawEntry, part: u32) -> Option<Vec<u8>> {
+        mail::part(&entry.raw, part, &self.bounds)
     }
 }

@@ -31,7 +31,7 @@ const OVER: &str = "more bytes than were asked for";
 
 /// A connection, plain or not, that counts what it reads.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(crate) struct Wire {
     stream: Stream,
     allowance: usize,
 }
@@ -44,7 +44,7 @@ enum Stream {
 
 impl Wire {
     /// Connects without TLS.
-    pub(super) async fn connect(host: &str, port: u16) -> Result<Self, Fault> {
+    pub(crate) async fn connect(host: &str, port: u16) -> Result<Self, Fault> {
         let connecting = timeout(CONNECT, TcpStream::connect((host, port)));
         let stream = match connecting.await {
             Ok(Ok(stream)) => stream,
@@ -63,7 +63,7 @@ impl Wire {
     }
 
     /// Agrees on TLS with the server at the other end.
-    pub(super) async fn secure(self, host: &str, tls: &Arc<ClientConfig>) -> Result<Self, Fault> {
+    pub(crate) async fn secure(self, host: &str, tls: &Arc<ClientConfig>) -> Result<Self, Fault> {
         let Stream::Plain(stream) = self.stream else {
             return Ok(self);
         };
@@ -87,7 +87,7 @@ impl Wire {
     }
 
     /// Allows `bytes` more to be read.
-    pub(super) fn allow(&mut self, bytes: usize) {
+    pub(crate) fn allow(&mut self, bytes: usize) {
         self.allowance = bytes;
     }
 }
@@ -138,7 +138,7 @@ impl AsyncWrite for Wire {
 }
 
 /// Whom we trust: the public authorities, or only those in `ca_file`.
-pub(super) fn trust(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Fault> {
+pub(crate) fn trust(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Fault> {
     let roots = match ca_file {
         None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
         Some(path) => {

@@ -12,7 +12,6 @@ use crate::{
     conformance::{Delivery, Given, Kind, NAME, PHONE, PushHarness, Signer, push_conforms},
     contract::{Adapter, Head},
     inlet::{sign, signature},
-    registry::AdapterKind,
 };
 
 const OURS: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
@@ -23,7 +22,7 @@ struct City {
 }
 
 impl PushHarness for City {
-    const ADAPTER: AdapterKind = AdapterKind::Portal;
+    const ADAPTER: &'static str = "portal";
 
     async fn start() -> Self {
         let mut secret = NamedTempFile::new().unwrap();

@@ -24,6 +24,7 @@ use subtle::ConstantTimeEq as _;
 use crate::{
     complaint::{Attachment, Complaint, Petitioner, Stamp},
     contract::{Adapter, Body, Check, Head, Mistake, Normalise, Push, Reception, Refusal, Source, Toolbox, Unreadable},
+    delivery::webhook_key,
     entry::{ExternalId, Form, Item, RawEntry, Remark, Revision},
     fault::Fault,
     inlet::signature::{self, Key},
@@ -95,7 +96,7 @@ impl Default for Settings {
 
 impl Settings {
     fn keys(&self) -> Result<Vec<Key>, Fault> {
-        self.secrets.iter().map(key).collect()
+        self.secrets.iter().map(webhook_key).collect()
     }
 
     fn revealed(&self) -> Result<Vec<SecretString>, Fault> {
@@ -114,13 +115,6 @@ impl Settings {
             origins: self.origins.clone(),
         }
     }
-}
-
-fn key(secret: &SecretRef) -> Result<Key, Fault> {
-    Key::parse(&secret.reveal()?).map_err(|error| {
-        Fault::configuration(format!("{error} ({secret})"))
-            .remedy("make one with: echo \"whsec_$(openssl rand -base64 32)\"")
-    })
 }
 
 fn token(secret: &SecretRef) -> Result<SecretString, Fault> {
@@ -230,7 +224,9 @@ impl Push for Portal {
     fn check(&self) -> Check {
         let mut check = Check::default();
         for secret in &self.settings.secrets {
-            if !check.step("read the secret", key(secret).map(|_| format!("{secret} holds a well-formed secret"))) {
+            if !check
+                .step("read the secret", webhook_key(secret).map(|_| format!("{secret} holds a well-formed secret")))
+            {
                 return check;
             }
         }
@@ -398,6 +394,12 @@ impl Normalise for Reader {
         crate::mapping::doubt_clock(&mut complaint, received_at);
         Ok(complaint)
     }
+
+    fn attachment(&self, entry: &RawEntry, part: u32) -> Option<Vec<u8>> {
+        let submission: Submission = serde_json::from_slice(&entry.raw).ok()?;
+        let position = usize::try_from(part).ok()?.checked_sub(1)?;
+        check::tidy(&submission).files.into_iter().nth(position).map(|file| file.data.to_vec())
+    }
 }
 
 fn said(text: String) -> Option<String> {
@@ -408,6 +410,8 @@ fn complaint(submission: Submission) -> Complaint {
     let attachments = submission.files.iter().zip(1..).map(|(file, part)| Attachment {
         name: said(file.name.clone()),
         media_type: sniff::media_type(&file.name, &file.data).unwrap_or("application/octet-stream").to_owned(),
+        // A file whose bytes are not of its kind was never taken.
+        sniffed: None,
         size: file.data.len() as u64,
         digest: digest(&file.data),
         part,

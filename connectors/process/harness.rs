@@ -9,7 +9,6 @@ use super::Settings;
 use crate::{
     conformance::{Applies, Given, Kind, NAME, PHONE, PullCase, PullHarness, Trouble, pull_conforms},
     contract::Adapter,
-    registry::AdapterKind,
 };
 
 /// Answers as the example does, and with what stands in the file `trouble` as long as there is one.
@@ -35,7 +34,7 @@ impl Lines {
 }
 
 impl PullHarness for Lines {
-    const ADAPTER: AdapterKind = AdapterKind::Process;
+    const ADAPTER: &'static str = "process";
 
     async fn start() -> Self {
         let lines = Self(TempDir::new().unwrap());

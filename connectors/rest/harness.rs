@@ -12,7 +12,6 @@ use crate::{
         server::{Answer, Asked, Server},
     },
     contract::Adapter,
-    registry::AdapterKind,
 };
 
 /// Rows in one page of the list.
@@ -53,7 +52,7 @@ pub(super) fn settings(base: &str) -> Value {
 }
 
 impl PullHarness for Platform {
-    const ADAPTER: AdapterKind = AdapterKind::Rest;
+    const ADAPTER: &'static str = "rest";
 
     async fn start() -> Self {
         let rows: Arc<Mutex<Vec<Value>>> = Arc::default();

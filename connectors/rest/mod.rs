@@ -5,8 +5,10 @@
 //! the items that were stored, starts a little earlier at each run, and a time that lies ahead of our clock moves it no
 //! further than our clock. An answer must prove that it is the list: nothing else reads as "no news".
 
+mod ask;
 #[cfg(test)]
 mod harness;
+mod holdings;
 mod pull;
 mod reply;
 #[cfg(test)]
@@ -15,19 +17,21 @@ mod tests;
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{Timestamp, tz::TimeZone};
+pub(crate) use pull::{changed_layout, document, envelope};
 use reqwest::Url;
 use schemars::JsonSchema;
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
-    board::{Expectation, Request},
+    board::{Expectation, Request, Sign, request::says},
     clock::ZONE,
     complaint::Complaint,
     contract::{Adapter, Answer, Answering, Mistake, Normalise, Source, Toolbox, Unreadable},
     entry::{RawEntry, Remark},
     fault::Fault,
     mapping::{self, Anonymous, Compiled, Field, Mapping},
+    occasion::Occasion,
     secret::SecretRef,
     times::TimeFormat,
 };
@@ -51,6 +55,10 @@ pub struct Settings {
     /// Secrets, by the names that placeholders use.
     #[serde(default)]
     pub secrets: BTreeMap<String, SecretRef>,
+    /// How requests are signed anew each time, where the platform asks for it, as for `board`; the result goes where a request
+    /// or a header says `{signature}`, beside `{time}`, `{time_ms}` and `{nonce}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign: Option<Sign>,
     /// The list of what has changed since, oldest change first.
     pub list: List,
     /// How an item is asked for by itself, where the list does not show it whole. Placeholders: `{id}`, `{secret.NAME}`.
@@ -58,6 +66,9 @@ pub struct Settings {
     pub detail: Option<Detail>,
     /// Where each field of a complaint stands in the item.
     pub mapping: Mapping,
+    /// What the platform's own states of an item mean to us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub states: Option<States>,
     /// What becomes of an item that names nobody: `hold` with the preset `business_environment`, else `accept`, unless set.
     #[serde(default)]
     pub anonymous: Option<Anonymous>,
@@ -132,7 +143,8 @@ pub enum Since {
 }
 
 impl Since {
-    fn write(self, at: Timestamp) -> String {
+    /// The time as it is written.
+    pub(crate) fn write(self, at: Timestamp) -> String {
         let civil = |pattern: &str| {
             let zone = TimeZone::get(ZONE).unwrap_or(TimeZone::UTC);
             zone.to_datetime(at).strftime(pattern).to_string()
@@ -161,12 +173,51 @@ pub struct Detail {
     pub success: Vec<Expectation>,
 }
 
+/// What the platform's own states of an item mean to us. A state that stands in none of the lists is remarked for a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct States {
+    /// Where an item tells its state, by JSON pointer.
+    pub at: String,
+    /// States of items that want to be dealt with.
+    #[serde(default)]
+    pub open: Vec<Value>,
+    /// States of items that the platform has settled already: they are taken, with a remark.
+    #[serde(default)]
+    pub settled: Vec<Value>,
+    /// States of items that were taken back: a revision that says so.
+    #[serde(default)]
+    pub withdrawn: Vec<Value>,
+}
+
+impl States {
+    /// What is to be remarked of an item.
+    fn remark(&self, document: &Value) -> Option<Remark> {
+        let state = document.pointer(&self.at).unwrap_or(&Value::Null);
+        let doubtful = |what: &str| Some(Remark::Doubtful { what: what.to_owned() });
+        if self.open.contains(state) {
+            None
+        } else if self.withdrawn.contains(state) {
+            Some(Remark::Withdrawn)
+        } else if self.settled.contains(state) {
+            doubtful("by the platform's own state it is settled already")
+        } else {
+            doubtful("the platform tells a state of it that the settings do not know")
+        }
+    }
+}
+
 /// The way back to an item.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reply {
-    /// The request. Placeholders: `{id}`, `{text}`, `{subject}`, `{message_id}` (the same at every attempt), `{secret.NAME}`.
+    /// The request. Placeholders: `{id}`, `{text}`, `{subject}`, `{message_id}` (the same at every attempt), `{state}`,
+    /// `{secret.NAME}`.
     pub request: Request,
+    /// What `{state}` stands for: the platform's state for each outcome of ours, all of them. `receipt`, `repeat`, `co_report`,
+    /// `follow_up`, `guidance`, `refusal`, `held`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub states: BTreeMap<Occasion, String>,
     /// What a good answer says.
     #[serde(default)]
     pub success: Vec<Expectation>,
@@ -224,11 +275,52 @@ impl Settings {
                 mistakes.push(Mistake::new("/list/request", message));
             }
         }
+        mistakes.extend(self.signing());
+        if let Some(states) = &self.states {
+            if !states.at.starts_with('/') {
+                mistakes.push(Mistake::new("/states/at", "a JSON pointer is expected").suggest("at = \"/status\""));
+            }
+            let all: Vec<&Value> = [&states.open, &states.settled, &states.withdrawn].into_iter().flatten().collect();
+            if (1..all.len()).any(|index| all[..index].contains(&all[index])) {
+                mistakes.push(Mistake::new("/states", "one state stands there twice"));
+            }
+        }
+        if let Some(answer) = &self.answer {
+            let missing: Vec<&str> = Occasion::ALL
+                .into_iter()
+                .filter(|occasion| !answer.states.contains_key(occasion))
+                .map(Occasion::as_str)
+                .collect();
+            if says(&answer.request, "state") && !missing.is_empty() {
+                let message = format!("the request says {{state}}, and nothing is said for {}", missing.join(", "));
+                mistakes.push(Mistake::new("/answer/states", message));
+            }
+        }
         if self.mapping.resolved().pick(Field::Id).is_none() {
             mistakes.push(Mistake::new("/mapping/id", "an item needs an id").suggest("id = \"/id\""));
         }
         mistakes.extend(mapping::below("/mapping", self.mapping.validate()));
         mistakes.extend(mapping::below("/anonymous", self.anonymous().mistakes()));
+        mistakes
+    }
+
+    fn signing(&self) -> Vec<Mistake> {
+        let requests = [Some(&self.list.request), self.detail.as_ref().map(|detail| &detail.request)];
+        let requests = requests.into_iter().chain([self.answer.as_ref().map(|answer| &answer.request)]).flatten();
+        let asked = requests.clone().any(|request| says(request, "signature"))
+            || self.headers.values().any(|header| header.contains("{signature}"));
+        let Some(sign) = &self.sign else {
+            let message = "a request says {signature}: write down how the platform asks for it to be made";
+            return if asked { vec![Mistake::new("/sign", message)] } else { Vec::new() };
+        };
+        let mut mistakes: Vec<Mistake> = sign
+            .mistakes(|name| self.secrets.contains_key(name))
+            .into_iter()
+            .map(|(place, message)| Mistake::new(format!("/sign{place}"), message))
+            .collect();
+        if !asked {
+            mistakes.push(Mistake::new("/sign", "no request says {signature}, so the signature would go nowhere"));
+        }
         mistakes
     }
 
@@ -248,8 +340,9 @@ impl Settings {
         self.anonymous.clone().unwrap_or(usual)
     }
 
-    fn revealed(&self) -> Result<Vec<(String, SecretString)>, Fault> {
-        self.secrets.iter().map(|(name, secret)| Ok((name.clone(), secret.reveal()?))).collect()
+    fn asker(&self, tools: &Toolbox) -> Result<ask::Asker, Fault> {
+        let secrets = self.secrets.iter().map(|(name, secret)| Ok((name.clone(), secret.reveal()?)));
+        Ok(ask::Asker::new(self.ready()?, tools.clone(), secrets.collect::<Result<_, Fault>>()?))
     }
 }
 
@@ -257,7 +350,8 @@ fn all_times() -> Vec<TimeFormat> {
     vec![TimeFormat::Rfc3339, TimeFormat::Civil, TimeFormat::Compact, TimeFormat::EpochSeconds, TimeFormat::EpochMillis]
 }
 
-fn moment(text: &str) -> Option<Timestamp> {
+/// A time in settings, as an admin writes it.
+pub(crate) fn moment(text: &str) -> Option<Timestamp> {
     crate::times::parse(&serde_json::Value::from(text), &all_times()).map(|stamp| stamp.at)
 }
 
@@ -271,7 +365,7 @@ impl Adapter for Settings {
     }
 
     fn source(&self, tools: &Toolbox) -> Result<Source, Fault> {
-        Ok(Source::Pull(Box::new(pull::Puller::new(self.ready()?, tools.clone(), self.revealed()?))))
+        Ok(Source::Pull(Box::new(pull::Puller::new(self.asker(tools)?))))
     }
 
     fn answering(&self) -> Answering {
@@ -280,8 +374,7 @@ impl Adapter for Settings {
 
     fn answerer(&self, tools: &Toolbox) -> Result<Option<Arc<dyn Answer>>, Fault> {
         let Some(reply) = self.answer.clone() else { return Ok(None) };
-        let answerer = reply::Replier { ready: self.ready()?, reply, tools: tools.clone(), secrets: self.revealed()? };
-        Ok(Some(Arc::new(answerer)))
+        Ok(Some(Arc::new(reply::Replier { asker: self.asker(tools)?, reply })))
     }
 }
 

@@ -1,22 +1,17 @@
 //! Reads the list, a page a pull, in the order of changes.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, error::Category};
 
-use super::Ready;
+use super::ask::Asker;
 use crate::{
-    board::{
-        Expectation, Request,
-        request::{self, Vars},
-    },
-    contract::{Check, Cursor, Page, Pull, Toolbox},
+    board::Expectation,
+    contract::{Check, Cursor, Page, Pull},
     entry::{ExternalId, Form, Item, RawEntry, Unread, digest_hex},
     fault::Fault,
+    holdings::{Holdings, Period},
     http::Answered,
     mapping::CLOCK_SLACK,
     times,
@@ -56,47 +51,40 @@ struct Run {
 }
 
 pub(super) struct Puller {
-    ready: Arc<Ready>,
-    tools: Toolbox,
-    secrets: Vec<(String, SecretString)>,
+    pub(super) asker: Asker,
 }
 
 /// A row of the list.
-struct Row {
-    document: Value,
-    id: Option<ExternalId>,
-    changed: Option<Timestamp>,
+pub(super) struct Row {
+    pub(super) document: Value,
+    pub(super) id: Option<ExternalId>,
+    pub(super) changed: Option<Timestamp>,
 }
 
 impl Row {
+    /// What the item is called; by its content where it has no id.
+    pub(super) fn name(&self) -> ExternalId {
+        let content = || ExternalId::of_content(&[self.document.to_string().as_bytes()]);
+        self.id.clone().unwrap_or_else(content)
+    }
+
     fn digest(&self) -> String {
         digest_hex(&[self.document.to_string().as_bytes()])
     }
 }
 
 impl Puller {
-    pub(super) fn new(ready: Arc<Ready>, tools: Toolbox, secrets: Vec<(String, SecretString)>) -> Self {
-        Self { ready, tools, secrets }
+    pub(super) fn new(asker: Asker) -> Self {
+        Self { asker }
     }
 
-    fn vars(&self) -> Vars<'_> {
-        Vars { plain: Vec::new(), secrets: &self.secrets }
-    }
-
-    async fn ask(&self, request: &Request, vars: &Vars<'_>) -> Result<Answered, Fault> {
-        let url = request::address(&self.ready.base, request, vars)
-            .ok_or_else(|| Fault::configuration("the path leads to another host than the base address"))?;
-        let builder = request::build(&self.tools.http, url, request, &self.ready.settings.headers, vars)?;
-        self.tools.http.send(builder).await
-    }
-
-    async fn list(&self, since: Timestamp, page: u32) -> Result<Vec<Row>, Fault> {
-        let list = &self.ready.settings.list;
-        let mut vars = self.vars();
+    pub(super) async fn list(&self, since: Timestamp, page: u32) -> Result<Vec<Row>, Fault> {
+        let list = &self.asker.ready.settings.list;
+        let mut vars = self.asker.vars();
         vars.put("since", list.since.write(since));
         vars.put("page", page.to_string());
         vars.put("size", list.page_size.to_string());
-        let answered = self.ask(&list.request, &vars).await?.success()?;
+        let answered = self.asker.ask(&list.request, vars).await?.success()?;
         let document = document(&answered)?;
         envelope(&document, &list.success)?;
         let rows = match document.pointer(&list.items) {
@@ -114,10 +102,10 @@ impl Puller {
         let rows: Vec<Row> = rows
             .iter()
             .map(|row| Row {
-                id: self.ready.mapping.id(row),
+                id: self.asker.ready.mapping.id(row),
                 changed: row
                     .pointer(&list.changed)
-                    .and_then(|value| times::parse(value, &self.ready.time_formats))
+                    .and_then(|value| times::parse(value, &self.asker.ready.time_formats))
                     .map(|stamp| stamp.at),
                 document: row.clone(),
             })
@@ -131,7 +119,7 @@ impl Puller {
         if rows.is_empty() {
             return Ok(());
         }
-        let list = &self.ready.settings.list;
+        let list = &self.asker.ready.settings.list;
         if rows.iter().all(|row| row.id.is_none()) {
             return Err(changed_layout("no row has an id where the mapping looks for it"));
         }
@@ -152,13 +140,13 @@ impl Puller {
     }
 
     async fn item(&self, row: &Row) -> Result<Item, Fault> {
-        let id = row.id.clone().unwrap_or_else(|| ExternalId::of_content(&[row.document.to_string().as_bytes()]));
-        let document = match &self.ready.settings.detail {
+        let id = row.name();
+        let document = match &self.asker.ready.settings.detail {
             None => row.document.clone(),
             Some(detail) => {
-                let mut vars = self.vars();
+                let mut vars = self.asker.vars();
                 vars.put("id", id.as_str().to_owned());
-                let answered = self.ask(&detail.request, &vars).await?;
+                let answered = self.asker.ask(&detail.request, vars).await?;
                 if matches!(answered.status.as_u16(), 404 | 410) {
                     return Ok(self.unread(id, &row.document, "the item itself is gone: it was withdrawn"));
                 }
@@ -172,7 +160,7 @@ impl Puller {
         };
         let raw = serde_json::to_vec(&document)
             .map_err(|error| Fault::permanent(format!("an item cannot be written down: {error}")))?;
-        let limit = self.tools.limits.item_bytes;
+        let limit = self.asker.tools.limits.item_bytes;
         if raw.len() > limit {
             let reason = format!("the item is larger than {limit} bytes; this is its beginning");
             return Ok(self.unread(id, &document, &reason));
@@ -180,38 +168,44 @@ impl Puller {
         if row.id.is_none() {
             return Ok(self.unread(id, &document, "the item has no id"));
         }
-        if let Err(unreadable) = self.ready.mapping.complaint(&document) {
+        if let Err(unreadable) = self.asker.ready.mapping.complaint(&document) {
             return Ok(self.unread(id, &document, &unreadable.0));
         }
+        let remarks = self.asker.ready.settings.states.iter().filter_map(|states| states.remark(&document)).collect();
         let mut told = document;
         // When it was changed is no change of its own.
-        if let Some(changed) = told.pointer_mut(&self.ready.settings.list.changed) {
+        if let Some(changed) = told.pointer_mut(&self.asker.ready.settings.list.changed) {
             *changed = Value::Null;
         }
         Ok(Item::Entry(RawEntry {
             external_id: id,
-            revision: self.ready.mapping.revision(&told),
+            revision: self.asker.ready.mapping.revision(&told),
             delivery_id: None,
-            source_time: self.ready.mapping.time(&told).or_else(|| row.changed.map(crate::complaint::Stamp::second)),
+            source_time: self
+                .asker
+                .ready
+                .mapping
+                .time(&told)
+                .or_else(|| row.changed.map(crate::complaint::Stamp::second)),
             form: Form::Json,
             raw: raw.into(),
-            remarks: Vec::new(),
+            remarks,
         }))
     }
 
     fn unread(&self, external_id: ExternalId, document: &Value, reason: &str) -> Item {
         let mut raw = document.to_string().into_bytes();
-        let revision = self.ready.mapping.revision(document);
-        raw.truncate(self.tools.limits.item_bytes);
+        let revision = self.asker.ready.mapping.revision(document);
+        raw.truncate(self.asker.tools.limits.item_bytes);
         Item::Unread(Unread { external_id, revision, form: Form::Json, raw: raw.into(), reason: reason.to_owned() })
     }
 
-    fn before(at: Timestamp, seconds: u32) -> Timestamp {
+    pub(super) fn before(at: Timestamp, seconds: u32) -> Timestamp {
         at.checked_sub(SignedDuration::from_secs(i64::from(seconds))).unwrap_or(at)
     }
 
     fn begin(&self, position: &Position, now: Timestamp) -> Result<Run, Fault> {
-        let list = &self.ready.settings.list;
+        let list = &self.asker.ready.settings.list;
         let since = match position.mark {
             Some(mark) if mark.as_second() > now.as_second() + CLOCK_SLACK => {
                 return Err(Fault::configuration("the cursor lies ahead of our clock").remedy(
@@ -219,7 +213,7 @@ impl Puller {
                 ));
             }
             Some(mark) => Self::before(mark, list.overlap_seconds.max(list.grain_seconds)),
-            None => self.ready.start.unwrap_or(BEGINNING),
+            None => self.asker.ready.start.unwrap_or(BEGINNING),
         };
         Ok(Run { since, page: list.first_page, after: None, shape: String::new() })
     }
@@ -232,8 +226,8 @@ const BEGINNING: Timestamp = Timestamp::constant(631_152_000, 0);
 impl Pull for Puller {
     async fn check(&mut self) -> Check {
         let mut check = Check::default();
-        let since = Self::before(self.tools.clock.now(), 7 * 86_400);
-        let rows = self.list(since, self.ready.settings.list.first_page).await;
+        let since = Self::before(self.asker.tools.clock.now(), 7 * 86_400);
+        let rows = self.list(since, self.asker.ready.settings.list.first_page).await;
         let told = rows
             .as_ref()
             .map_err(Clone::clone)
@@ -256,7 +250,7 @@ impl Pull for Puller {
 
     async fn pull(&mut self, cursor: Option<&Cursor>) -> Result<Page, Fault> {
         let mut position: Position = cursor.map(Cursor::decode).transpose()?.unwrap_or_default();
-        let now = self.tools.clock.now();
+        let now = self.asker.tools.clock.now();
         let (mut run, begun) = match position.run.take() {
             Some(run) => (run, false),
             None => (self.begin(&position, now)?, true),
@@ -276,10 +270,10 @@ impl Pull for Puller {
         // Where the row is not there any more, the page is taken from its beginning.
         let known = run.after.as_ref().and_then(|after| rows.iter().position(|row| row.digest() == *after));
         let (mut items, mut bytes, mut taken) = (Vec::new(), 0, known.map_or(0, |index| index + 1));
-        let details = if self.ready.settings.detail.is_some() { DETAILS } else { usize::MAX };
-        let most = self.tools.limits.page_items.min(details).max(1);
+        let details = if self.asker.ready.settings.detail.is_some() { DETAILS } else { usize::MAX };
+        let most = self.asker.tools.limits.page_items.min(details).max(1);
         for row in &rows[taken..] {
-            if items.len() >= most || bytes >= self.tools.limits.page_bytes {
+            if items.len() >= most || bytes >= self.asker.tools.limits.page_bytes {
                 break;
             }
             let item = self.item(row).await?;
@@ -287,7 +281,7 @@ impl Pull for Puller {
             items.push(item);
             taken += 1;
         }
-        let list = &self.ready.settings.list;
+        let list = &self.asker.ready.settings.list;
         // Theirs, but no further than our own clock: one absurd time must not hide what comes after.
         let newest = rows[..taken].iter().filter_map(|row| row.changed).max().map(|newest| newest.min(now));
         if taken < rows.len() {
@@ -307,15 +301,19 @@ impl Pull for Puller {
         position.run = Some(run);
         Ok(Page { items, cursor: Cursor::encode(&position)?, more: true })
     }
+
+    async fn holdings(&mut self, period: Period) -> Result<Option<Holdings>, Fault> {
+        super::holdings::walked(self, period).await.map(Some)
+    }
 }
 
-fn shape(rows: &[Row]) -> String {
+pub(super) fn shape(rows: &[Row]) -> String {
     let texts: Vec<String> = rows.iter().map(|row| row.document.to_string()).collect();
     digest_hex(&texts.iter().map(String::as_bytes).collect::<Vec<_>>())
 }
 
 /// The document of an answer.
-pub(super) fn document(answered: &Answered) -> Result<Value, Fault> {
+pub(crate) fn document(answered: &Answered) -> Result<Value, Fault> {
     let body = answered.body.trim_ascii();
     if body.is_empty() {
         return Err(Fault::transient(format!("the server answered {} with an empty body", answered.status)));
@@ -335,7 +333,7 @@ pub(super) fn document(answered: &Answered) -> Result<Value, Fault> {
 }
 
 /// That an answer says what good ones say.
-pub(super) fn envelope(document: &Value, success: &[Expectation]) -> Result<(), Fault> {
+pub(crate) fn envelope(document: &Value, success: &[Expectation]) -> Result<(), Fault> {
     let Some(failed) = success.iter().find(|expectation| !expectation.holds(document)) else { return Ok(()) };
     // A code, not a message: what stands there may be anyone's.
     let found = match document.pointer(&failed.at) {
@@ -349,7 +347,7 @@ pub(super) fn envelope(document: &Value, success: &[Expectation]) -> Result<(), 
         .remedy("check the request in the connector's settings: its parameters and its credentials"))
 }
 
-pub(super) fn changed_layout(what: &str) -> Fault {
+pub(crate) fn changed_layout(what: &str) -> Fault {
     Fault::permanent(format!("layout changed: {what}")).remedy(
         "ask the source by hand: if it is under maintenance, wait; if its answers look different, adjust the settings",
     )

@@ -15,6 +15,7 @@ use crate::{
     contract::{Adapter as _, Cursor, Reply, Source, Toolbox},
     entry::{ExternalId, Item, RawEntry, Remark},
     fault::FaultClass,
+    occasion::Occasion,
 };
 
 fn read(settings: Value) -> Settings {
@@ -198,6 +199,7 @@ async fn b14_an_item_is_fetched_whole_and_answered_once() {
             message_id: message_id.to_owned(),
             to: None,
             about: ExternalId::new("YS-1"),
+            occasion: None,
             answers: Vec::new(),
             subject: "答复".to_owned(),
             text: "已受理".to_owned(),
@@ -241,4 +243,99 @@ fn items_that_name_nobody_follow_the_platforms_rule() {
     let mut bare = settings("http://127.0.0.1/");
     bare["anonymous"] = json!({ "decline": "我们不收" });
     assert!(read(bare).validate().iter().any(|mistake| mistake.pointer == "/anonymous/decline"));
+}
+
+/// Each request is signed anew, also one that is tried again; what cannot work is told before anything is asked.
+#[tokio::test]
+async fn requests_are_signed_anew_each_time() {
+    for (digest, key, length) in [("hmac_sha256", true, 64), ("md5", false, 32), ("sm3", false, 64)] {
+        let seen: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+        let log = seen.clone();
+        let server = Server::start(move |asked| {
+            let get = |name: &str| {
+                let found = asked.parameters.iter().find(|(known, _)| known == name);
+                found.map(|(_, value)| value.clone()).unwrap_or_default()
+            };
+            log.lock().unwrap().push((get("nonce"), get("sig")));
+            Answered::json(&json!({ "code": 0, "data": { "list": [] } }))
+        })
+        .await;
+        let mut whole = settings(&server.base());
+        whole["list"]["request"]["query"]["nonce"] = json!("{nonce}");
+        whole["list"]["request"]["query"]["sig"] = json!("{signature}");
+        whole["sign"] = json!({ "digest": digest, "text": if key { "{params}" } else { "{params}{secret.token}" } });
+        if key {
+            assert!(read(whole.clone()).validate().iter().any(|mistake| mistake.pointer == "/sign/key"));
+            whole["sign"]["key"] = json!("token");
+        }
+        let settings = read(whole.clone());
+        assert_eq!(settings.validate(), []);
+        let Ok(Source::Pull(mut reader)) = settings.source(&tools()) else { panic!("it is asked") };
+        for _ in 0..3 {
+            reader.pull(None).await.unwrap();
+        }
+        let seen = seen.lock().unwrap();
+        let distinct: std::collections::BTreeSet<_> = seen.iter().collect();
+        assert_eq!((seen.len(), distinct.len()), (3, 3), "{digest}: {seen:?}");
+        assert!(seen.iter().all(|(_, signature)| signature.len() == length), "{digest}: {seen:?}");
+        whole["sign"] = Value::Null;
+        assert!(read(whole).validate().iter().any(|mistake| mistake.pointer == "/sign"));
+    }
+}
+
+#[tokio::test]
+async fn the_platforms_states_are_told_and_ours_are_written_back() {
+    let rows: Vec<Value> = [("a", json!("1")), ("b", json!("9")), ("c", json!("6")), ("d", json!("77"))]
+        .into_iter()
+        .map(|(id, status)| json!({ "id": id, "content": "路灯不亮", "status": status, "changed": 1_800_000_000 }))
+        .collect();
+    let written: Arc<Mutex<Vec<String>>> = Arc::default();
+    let log = written.clone();
+    let server = Server::start(move |asked| {
+        if asked.path.ends_with("/state") {
+            log.lock().unwrap().extend(asked.parameters.iter().map(|(_, value)| value.clone()));
+            return Answered::json(&json!({ "code": 0 }));
+        }
+        list(&rows, asked, 10)
+    })
+    .await;
+    let mut whole = settings(&server.base());
+    whole["states"] = json!({ "at": "/status", "open": ["1"], "settled": ["6"], "withdrawn": ["9"] });
+    whole["answer"] =
+        json!({ "request": { "method": "post", "path": "items/{id}/state", "form": { "state": "{state}" } } });
+    let mistakes = read(whole.clone()).validate();
+    assert!(mistakes.iter().any(|mistake| mistake.pointer == "/answer/states" && mistake.message.contains("refusal")));
+    whole["answer"]["states"] =
+        Occasion::ALL.iter().map(|occasion| (occasion.as_str(), json!(format!("S-{}", occasion.as_str())))).collect();
+    let settings = read(whole);
+    assert_eq!(settings.validate(), []);
+    let Ok(Source::Pull(mut reader)) = settings.source(&tools()) else { panic!("it is asked") };
+    let page = reader.pull(None).await.unwrap();
+    let told: Vec<(&str, &[Remark])> = page
+        .items
+        .iter()
+        .map(|item| match item {
+            Item::Entry(entry) => (entry.external_id.as_str(), entry.remarks.as_slice()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(told[0], ("a", [].as_slice()));
+    assert_eq!(told[1], ("b", [Remark::Withdrawn].as_slice()));
+    for (index, words) in [(2, "settled"), (3, "do not know")] {
+        assert!(matches!(told[index].1, [Remark::Doubtful { what }] if what.contains(words)), "{told:?}");
+    }
+    let answerer = settings.answerer(&tools()).unwrap().unwrap();
+    for occasion in [Occasion::Receipt, Occasion::Refusal] {
+        let reply = Reply {
+            message_id: occasion.as_str().to_owned(),
+            to: None,
+            about: ExternalId::new("a"),
+            occasion: Some(occasion),
+            answers: Vec::new(),
+            subject: "答复".to_owned(),
+            text: "已受理".to_owned(),
+        };
+        answerer.answer(&reply).await.unwrap();
+    }
+    assert_eq!(*written.lock().unwrap(), ["S-receipt", "S-refusal"]);
 }

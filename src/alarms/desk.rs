@@ -87,6 +87,7 @@ impl Target {
                     message_id: format!("alarm-{}-{}@{domain}", alarm.id, event.as_str()),
                     to: Some(to.clone()),
                     about: ExternalId::new(&format!("alarm-{}", alarm.id)),
+                    occasion: None,
                     answers: Vec::new(),
                     subject: subject(alarm, *event),
                     text: text(alarm, *event),
@@ -133,6 +134,7 @@ fn body(form: WebhookForm, office: &str, alarm: &Alarm, event: AlarmEvent) -> Va
             "event": event.as_str(), "office": office, "alarm": alarm, "kind_zh": alarm.kind.chinese(),
         }),
         WebhookForm::Robot => json!({ "msgtype": "text", "text": { "content": text(alarm, event) } }),
+        WebhookForm::Feishu => json!({ "msg_type": "text", "content": { "text": text(alarm, event) } }),
     }
 }
 
@@ -154,13 +156,17 @@ async fn post(
     let answered = http.send(request).await?.success()?;
     // Robots answer 200 whatever happens, and say in their body what did.
     let told: Option<Value> = serde_json::from_slice(&answered.body).ok();
-    match told.as_ref().and_then(|told| told.get("errcode")).and_then(Value::as_i64) {
+    let field = match settings.form {
+        WebhookForm::Feishu => "code",
+        WebhookForm::Json | WebhookForm::Robot => "errcode",
+    };
+    match told.as_ref().and_then(|told| told.get(field)).and_then(Value::as_i64) {
         None | Some(0) => Ok(()),
-        // 45009 (WeCom) and 130101 (DingTalk): asked too often.
-        Some(code @ (45_009 | 130_101)) => {
-            Err(Fault::new(FaultClass::RateLimited, format!("the robot answered with errcode {code}")))
+        // 45009 (WeCom), 130101 (DingTalk) and 11232 (Feishu): asked too often.
+        Some(code @ (45_009 | 130_101 | 11_232)) => {
+            Err(Fault::new(FaultClass::RateLimited, format!("the robot answered with {field} {code}")))
         }
-        Some(code) => Err(Fault::permanent(format!("the robot answered with errcode {code}"))
+        Some(code) => Err(Fault::permanent(format!("the robot answered with {field} {code}"))
             .remedy("check the robot's key, its allow-list of addresses and its keyword; alarms hold the word 告警")),
     }
 }

@@ -11,9 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Kind, MatchKeys, RuleSet, ShownComplaint, Urgency, Verdict, classify,
     find::{self, Found, Part},
-    rules::Role,
+    rules::{ElementField, Role},
     screen::{self, Circumstances},
-    suggest, text,
+    suggest, support, text,
 };
 use crate::{
     mask::{KNOWN_LIMIT, canonical_email, canonical_phone, mask},
@@ -72,14 +72,26 @@ impl Assessor {
         }
         let (found, meaningful) = self.find(&complaint);
         let old = complaint.made_at.is_some_and(|made| received_at.duration_since(made.at) > HAPPENING_NOW);
-        let classified = classify::classify(&self.rules, &found, channel, complaint.label.as_deref());
-        let asks = classified.plausible.contains(&Kind::Consult);
-        let circumstances = Circumstances { channel, meaningful, follow_up: keys.ticket.is_some(), asks, old };
+        let sight = support::look(&self.rules, &complaint);
+        let classified = classify::classify(&self.rules, &found, meaningful, (channel, complaint.label.as_deref()));
+        let asks = classified.plausible.iter().any(|kind| matches!(kind, Kind::Consult | Kind::Suggest));
+        let filled = [
+            (ElementField::Occurred, &complaint.occurred),
+            (ElementField::Place, &complaint.place),
+            (ElementField::Parties, &complaint.parties),
+        ];
+        let fields = filled.into_iter().filter(|(_, told)| told.is_some()).map(|(field, _)| field).collect();
+        let calm = sight.as_ref().is_some_and(|sight| sight.calm);
+        let urgent = sight.as_ref().is_some_and(|sight| sight.urgent);
+        let circumstances =
+            Circumstances { channel, meaningful, follow_up: keys.ticket.is_some(), asks, fields, old, calm, urgent };
         let screened = screen::screen(&self.rules, &found, &circumstances);
+        let screened = support::support(&self.rules, screened, sight.as_ref());
         let screened = screen::nameless(&self.rules, screened, complaint.nameless.as_ref());
         let mut shown = shown;
         shown.suggested = suggest::suggest(&self.rules, &found, screened.urgency);
         shown.suggested.kinds.clone_from(&classified.plausible);
+        shown.suggested.signal = sight.and_then(support::Sight::shown);
         Verdict {
             shown,
             disposition: screened.disposition,

@@ -27,14 +27,25 @@ impl Classified {
     }
 }
 
-pub(super) fn classify(rules: &RuleSet, found: &[Found], channel: Channel, label: Option<&str>) -> Classified {
+/// Weight of a phrase that speaks in short texts only.
+const SHORT: u8 = 3;
+
+pub(super) fn classify(
+    rules: &RuleSet,
+    found: &[Found],
+    meaningful: usize,
+    (channel, label): (Channel, Option<&str>),
+) -> Classified {
     let mut scores = rules.kinds.prior;
     // A phrase counts once, where it is found first: a word repeated is no stronger evidence.
     let mut counted = HashSet::new();
     for one in found {
-        if let Role::Kind(kind, weight) = one.role
-            && counted.insert(one.phrase)
-        {
+        let (kind, weight) = match one.role {
+            Role::Kind(kind, weight) => (kind, weight),
+            Role::ShortKind(kind) if meaningful < rules.kinds.short => (kind, SHORT),
+            _ => continue,
+        };
+        if counted.insert(one.phrase) {
             let factor = if one.part == Part::Head { rules.kinds.head_factor } else { 1 };
             scores[index(kind)] += u32::from(weight) * factor;
         }

@@ -6,15 +6,20 @@
 mod assessor;
 mod classify;
 mod find;
+pub mod model;
 mod rules;
 mod screen;
 mod suggest;
+mod support;
 pub mod text;
 mod verdict;
 
 pub use assessor::{Assessor, HAPPENING_NOW, remark};
-pub use rules::{FILE_LIMIT, PATTERN_LIMIT, RULE_LIMIT, RuleSet, RulesError, SourceFile, Sources};
-pub use verdict::{Article, Disposition, Grounds, Kind, MatchKeys, ShownComplaint, Suggestion, Urgency, Verdict};
+pub use model::MODEL_LIMIT;
+pub use rules::{FILE_LIMIT, MISTAKES, PATTERN_LIMIT, RULE_LIMIT, RuleSet, RulesError, SourceFile, Sources};
+pub use verdict::{
+    Article, Disposition, Grounds, Kind, MatchKeys, ShownComplaint, Signal, Suggestion, Urgency, Verdict,
+};
 
 #[cfg(test)]
 mod tests;

@@ -6,14 +6,21 @@
 
 mod compile;
 mod file;
+mod mistakes;
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use aho_corasick::AhoCorasick;
 use connectors::complaint::Channel;
-pub(super) use file::PlaceCondition;
+pub(super) use file::{ElementField, PlaceCondition};
 
-use super::{Article, Disposition, Kind, Urgency};
+use super::{
+    Article, Disposition, Kind, Urgency,
+    model::{Model, ModelError},
+};
 
 /// The rule file that comes with the program.
 const SHIPPED: &str = include_str!("../../rules/liaoyang.toml");
@@ -24,14 +31,38 @@ const SUBJECTS: &str = include_str!("../../rules/subjects.toml");
 /// The handling units that come with the program.
 const UNITS: &str = include_str!("../../rules/units.toml");
 
+/// The trained model that comes with the program.
+const MODEL: &str = include_str!("../../rules/urgency.model");
+
+/// The same, read once.
+static SHIPPED_MODEL: LazyLock<Result<Arc<Model>, ModelError>> = LazyLock::new(|| Model::parse(MODEL).map(Arc::new));
+
 /// Longest rule file, in bytes.
 pub const FILE_LIMIT: usize = 1 << 20;
+
+/// The trained model: the one given, or the one that comes with the program.
+fn model(text: Option<&str>) -> Result<Arc<Model>, RulesError> {
+    let model = match text {
+        Some(text) => Model::parse(text).map(Arc::new),
+        None => SHIPPED_MODEL.clone(),
+    };
+    let failed =
+        |line, problem: String| RulesError { file: SourceFile::Model, line, column: 1, problem, suggestion: None };
+    let model = model.map_err(|error| failed(error.line, error.problem))?;
+    match Urgency::ALL.iter().find(|urgency| !model.classes().iter().any(|class| class == urgency.as_str())) {
+        Some(missing) => Err(failed(4, format!("there is no class {:?}", missing.as_str()))),
+        None => Ok(model),
+    }
+}
 
 /// Most rules in a file.
 pub const RULE_LIMIT: usize = 500;
 
 /// Most words that all phrases together may come to once their word lists are put in.
 pub const PATTERN_LIMIT: usize = 50_000;
+
+/// Most mistakes of a file that are told at once.
+pub const MISTAKES: usize = 100;
 
 /// Most subjects in a taxonomy.
 pub(super) const SUBJECT_LIMIT: usize = 500;
@@ -50,6 +81,8 @@ pub struct Sources<'a> {
     pub subjects: Option<&'a str>,
     /// Handling units by their duties.
     pub units: Option<&'a str>,
+    /// The trained model of urgency; used only where the rules have a `[model]` table.
+    pub model: Option<&'a str>,
 }
 
 /// Which of the files a mistake is in.
@@ -63,27 +96,33 @@ pub enum SourceFile {
     Subjects,
     /// The handling units.
     Units,
+    /// The trained model.
+    Model,
 }
 
 impl SourceFile {
-    fn name(self) -> &'static str {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Rules => "rule file",
             Self::Places => "gazetteer",
             Self::Subjects => "file of subjects",
             Self::Units => "file of units",
+            Self::Model => "model file",
         }
     }
 }
 
 /// What is wrong with a rule file, where, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}, line {line}: {problem}{}", file.name(), suggestion.as_deref().map(|text| format!("; {text}")).unwrap_or_default())]
+#[error("{}, line {line}, column {column}: {problem}{}", file.name(), suggestion.as_deref().map(|text| format!("; {text}")).unwrap_or_default())]
 pub struct RulesError {
     /// Which file.
     pub file: SourceFile,
     /// Line in the file, from 1.
     pub line: usize,
+    /// Character in the line, from 1.
+    pub column: usize,
     /// What is wrong.
     pub problem: String,
     /// What was probably meant.
@@ -100,6 +139,7 @@ pub struct RuleSet {
     pub(super) units: Vec<Unit>,
     pub(super) emergency_unit: Option<String>,
     pub(super) thin: Thin,
+    pub(super) support: Option<Support>,
     pub(super) kinds: Kinds,
     pub(super) places: Places,
     pub(super) negations: Vec<String>,
@@ -158,6 +198,8 @@ pub(super) struct Unit {
 pub(super) struct Element {
     /// How the petitioner is asked for it.
     pub(super) ask: String,
+    /// The field of a form in which it may be told.
+    pub(super) field: Option<ElementField>,
     /// Told where this many letters say something, whatever the words; 0 for never.
     pub(super) least: usize,
 }
@@ -169,8 +211,27 @@ pub(super) struct Thin {
     pub(super) least: usize,
     /// Below this many letters, what tells too few elements is vague.
     pub(super) vague: usize,
+    /// On what vagueness rests.
+    pub(super) vague_article: Article,
+    /// Below this many letters, what is accepted is asked for the elements that it does not tell.
+    pub(super) ask: usize,
     pub(super) advice: String,
     pub(super) elements: Vec<Element>,
+}
+
+/// The trained model beside the rules, and from which share on, in hundredths, what it sees counts.
+#[derive(Debug)]
+pub(super) struct Support {
+    pub(super) model: Arc<Model>,
+    pub(super) danger: u8,
+    pub(super) supply: u8,
+    /// Below this share the model sees nothing urgent: what a rule takes for danger is then held, not guided, and what
+    /// it takes for a failed supply is accepted without the flag.
+    pub(super) calm: u8,
+    /// So many characters are read: the title, the request and how the text begins.
+    pub(super) longest: usize,
+    /// What a petitioner is told whom the model alone takes to be in danger.
+    pub(super) advice: String,
 }
 
 /// How the kind of request is weighed.
@@ -179,6 +240,8 @@ pub(super) struct Kinds {
     pub(super) margin: u32,
     pub(super) head_factor: u32,
     pub(super) label_weight: u32,
+    /// Below this many letters a text is short.
+    pub(super) short: usize,
     /// What each kind has before anything is read, in the order of [`Kind::ALL`].
     pub(super) prior: [u32; 4],
     pub(super) labels: HashMap<String, Vec<Kind>>,
@@ -213,6 +276,8 @@ pub(super) enum Role {
     Unless(u16),
     /// Speaks for a kind of request, with this weight.
     Kind(Kind, u8),
+    /// Speaks for a kind of request in a short text, where a bare question is no figure of speech.
+    ShortKind(Kind),
     /// Shows that a clause of Article 6 fits.
     Clause(u8),
     /// Asks an office of the city to act.
@@ -227,6 +292,8 @@ pub(super) enum Role {
     ElsewhereWeak,
     /// Tells an element that every complaint must tell.
     Element(u8),
+    /// Looks like such an element and names nothing: 我们小区.
+    NoElement(u8),
     /// Speaks for a subject, with this weight.
     Subject(u16, u8),
 }
@@ -260,20 +327,29 @@ impl RuleSet {
     /// [`RulesError`] names the file, the line, what is wrong there and, where a known word is near, what was probably
     /// meant.
     pub fn build(sources: Sources<'_>) -> Result<Self, RulesError> {
+        Self::check(sources).map_err(|mut mistakes| mistakes.swap_remove(0))
+    }
+
+    /// Makes a rule set of its texts, or tells every mistake in them.
+    ///
+    /// # Errors
+    /// The mistakes in the order of the files, at least one and at most [`MISTAKES`]. Where a file cannot be read at all,
+    /// those for which it cannot; what its words mean is looked at once it can.
+    pub fn check(sources: Sources<'_>) -> Result<Self, Vec<RulesError>> {
+        let one = |file| move |error: RulesError| vec![error.within(file)];
         let rules = sources.rules.unwrap_or(SHIPPED);
         let subjects = sources.subjects.unwrap_or(SUBJECTS);
         let units = sources.units.unwrap_or(UNITS);
         let places = match sources.places {
-            Some(places) => {
-                Some((file::read_places(places).map_err(|error| error.within(SourceFile::Places))?, places))
-            }
+            Some(places) => Some((file::read_places(places).map_err(one(SourceFile::Places))?, places)),
             None => None,
         };
         compile::compile(&compile::Files {
             rules: (&file::read(rules)?, rules),
             places: places.as_ref().map(|(file, text)| (file, *text)),
-            subjects: (&file::read_subjects(subjects).map_err(|error| error.within(SourceFile::Subjects))?, subjects),
-            units: (&file::read_units(units).map_err(|error| error.within(SourceFile::Units))?, units),
+            subjects: (&file::read_subjects(subjects).map_err(one(SourceFile::Subjects))?, subjects),
+            units: (&file::read_units(units).map_err(one(SourceFile::Units))?, units),
+            model: sources.model,
         })
     }
 

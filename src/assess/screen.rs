@@ -9,7 +9,7 @@ use connectors::complaint::{Channel, Machine, Nameless};
 use super::{
     Article, Disposition, Grounds, Urgency,
     find::{Found, Part},
-    rules::{PlaceCondition, Role, Rule, RuleSet},
+    rules::{ElementField, PlaceCondition, Role, Rule, RuleSet},
 };
 
 /// Most pieces of evidence shown on each side.
@@ -26,14 +26,21 @@ pub(super) struct Screened {
 }
 
 /// What screening must know besides the phrases.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one text")]
 pub(super) struct Circumstances {
     pub(super) channel: Channel,
     /// Letters and digits in the whole text that are not mere courtesy.
     pub(super) meaningful: usize,
     /// It names one of our tickets: a follow-up may be as short as it likes.
     pub(super) follow_up: bool,
-    /// It asks a question, which needs neither time nor parties.
+    /// It asks a question or makes a suggestion, which needs neither time nor parties.
     pub(super) asks: bool,
+    /// The fields of a form that are filled in.
+    pub(super) fields: Vec<ElementField>,
+    /// The trained model sees nothing urgent in it.
+    pub(super) calm: bool,
+    /// The trained model sees danger or a failed supply: such a thing is never too vague to look at.
+    pub(super) urgent: bool,
     /// It was made so long ago that nothing in it is happening now.
     pub(super) old: bool,
 }
@@ -203,28 +210,38 @@ pub(super) fn screen(rules: &RuleSet, found: &[Found], circumstances: &Circumsta
     // Danger now comes before everything, even before how little was said.
     let emergency = applying.iter().filter(|(rule, ..)| rule.urgency == Some(Urgency::Emergency));
     if let Some(first) = emergency.max_by_key(|(rule, tally, strength)| tally.score(rule, *strength)) {
-        let clear = first.2 == Strength::Clear && !circumstances.old;
+        let clear = first.2 == Strength::Clear && !circumstances.old && !circumstances.calm;
         // Where it is doubtful and a supply has failed, the failure gets its ticket, and the urgency says the rest.
         let supply = applying.iter().any(|(rule, ..)| rule.outcome == Disposition::Accept && rule.urgency.is_some());
         let disposition = if clear { first.0.outcome } else { Disposition::Hold };
-        let more = if circumstances.old { vec!["来件时间已过一天以上".to_owned()] } else { Vec::new() };
+        let doubts = [(circumstances.old, "来件时间已过一天以上"), (circumstances.calm, "模型看不出险情")];
+        let more: Vec<String> =
+            doubts.into_iter().filter(|(there, _)| *there).map(|(_, doubt)| doubt.to_owned()).collect();
         if clear || !supply {
             return decide(disposition, first, &more);
         }
         applying.retain(|(rule, ..)| rule.urgency != Some(Urgency::Emergency));
     }
-    let missing = missing(rules, found, circumstances);
+    let asked = rules.thin.least.max(rules.thin.vague).max(rules.thin.ask);
+    // A long text is not looked through for what it leaves out.
+    let missing = if circumstances.meaningful < asked { missing(rules, found, circumstances) } else { Vec::new() };
     if circumstances.meaningful < rules.thin.least && !circumstances.follow_up {
-        return thin(rules, "thin", &missing, urgency);
+        return thin(rules, "thin", rules.thin.article, &missing, urgency);
     }
     applying.retain(|(rule, ..)| rule.outcome != Disposition::Accept);
     // Too vague to be handled, and nothing else to say about it (Articles 8(2) and 13(4)).
-    let vague = circumstances.meaningful < rules.thin.vague && missing.len() >= VAGUE;
+    let urgent = urgency != Urgency::Normal || circumstances.urgent;
+    // Where it is told what it is about, somebody can ask; only what names nothing at all is vague.
+    let about = found.iter().any(|one| matches!(one.role, Role::Subject(..) | Role::Clause(_)));
+    let vague = circumstances.meaningful < rules.thin.vague && missing.len() >= VAGUE && !urgent && !about;
     if vague && applying.is_empty() && !circumstances.follow_up && !circumstances.asks {
-        return thin(rules, "vague", &missing, urgency);
+        return thin(rules, "vague", rules.thin.vague_article, &missing, urgency);
     }
     if circumstances.follow_up || applying.is_empty() {
-        return accept(rules, found, &tallies, circumstances, urgency);
+        // Whoever is clear about the matter is served at once, and asked for what the handling unit will need.
+        let ask = circumstances.meaningful < rules.thin.ask && !circumstances.follow_up && !circumstances.asks;
+        let missing = if ask { missing } else { Vec::new() };
+        return accept(rules, found, &tallies, circumstances, (urgency, &missing));
     }
     // A matter elsewhere is elsewhere whatever else it is about.
     if let Some(elsewhere) =
@@ -257,16 +274,28 @@ pub(super) fn screen(rules: &RuleSet, found: &[Found], circumstances: &Circumsta
 /// What a complaint must tell and this one does not (Article 13(4)).
 fn missing(rules: &RuleSet, found: &[Found], circumstances: &Circumstances) -> Vec<String> {
     let told = |number: usize| {
-        let by_words = found.iter().any(|one| matches!(one.role, Role::Element(of) if usize::from(of) == number));
-        let least = rules.thin.elements[number].least;
-        by_words || (least > 0 && circumstances.meaningful >= least)
+        let element = &rules.thin.elements[number];
+        let of = |role: Role| match role {
+            Role::Element(of) | Role::NoElement(of) => usize::from(of) == number,
+            _ => false,
+        };
+        let nothing = |one: &Found| {
+            found.iter().any(|other| {
+                let around = other.part == one.part && other.start <= one.start && other.end >= one.end;
+                matches!(other.role, Role::NoElement(_)) && of(other.role) && around
+            })
+        };
+        let by_words = found.iter().any(|one| matches!(one.role, Role::Element(_)) && of(one.role) && !nothing(one));
+        by_words
+            || element.field.is_some_and(|field| circumstances.fields.contains(&field))
+            || (element.least > 0 && circumstances.meaningful >= element.least)
     };
     let elements = rules.thin.elements.iter().enumerate();
     elements.filter(|(number, _)| !told(*number)).map(|(_, element)| element.ask.clone()).collect()
 }
 
 /// Held until what is missing is told; the petitioner is asked for it.
-fn thin(rules: &RuleSet, rule: &str, missing: &[String], urgency: Urgency) -> Screened {
+fn thin(rules: &RuleSet, rule: &str, article: Article, missing: &[String], urgency: Urgency) -> Screened {
     let advice = if missing.is_empty() {
         rules.thin.advice.clone()
     } else {
@@ -275,7 +304,7 @@ fn thin(rules: &RuleSet, rule: &str, missing: &[String], urgency: Urgency) -> Sc
     let grounds = Grounds {
         rule: rule.to_owned(),
         rules_version: rules.version.clone(),
-        article: rules.thin.article,
+        article,
         evidence: Vec::new(),
         against: Vec::new(),
         advice: Some(advice),
@@ -290,13 +319,14 @@ fn accept(
     found: &[Found],
     tallies: &[Tally],
     circumstances: &Circumstances,
-    urgency: Urgency,
+    (urgency, missing): (Urgency, &[String]),
 ) -> Screened {
     let applies = rules
         .rules
         .iter()
         .zip(tallies)
         .find(|(rule, tally)| rule.outcome == Disposition::Accept && tally.strength(rule, circumstances).is_some());
+    let ask = (!missing.is_empty()).then(|| format!("为便于办理，请补充：{}。", missing.join("、")));
     let against = mentioned(rules, tallies);
     let score = u8::try_from(100 - 10 * against.len().min(5)).unwrap_or(100);
     let grounds = |rule: String, article, evidence, advice| Grounds {
@@ -309,7 +339,7 @@ fn accept(
         score,
     };
     let grounds = if let Some((rule, tally)) = applies {
-        grounds(rule.id.clone(), rule.article, tally.evidence.clone(), rule.advice.clone())
+        grounds(rule.id.clone(), rule.article, tally.evidence.clone(), rule.advice.clone().or(ask))
     } else {
         let weight = |clause: u8| -> usize {
             let of_clause = found.iter().filter(|one| one.role == Role::Clause(clause));
@@ -320,7 +350,7 @@ fn accept(
             [2, 1, 4, 3].into_iter().filter(|clause| weight(*clause) > 0).max_by_key(|clause| weight(*clause));
         let clause = fitting.unwrap_or(2);
         let evidence = spelled(rules, found, |one| one.role == Role::Clause(clause));
-        grounds(format!("accept.6_{clause}"), Article::clause(6, clause), evidence, None)
+        grounds(format!("accept.6_{clause}"), Article::clause(6, clause), evidence, ask)
     };
     Screened { disposition: Disposition::Accept, grounds, urgency }
 }

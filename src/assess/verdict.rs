@@ -247,6 +247,19 @@ pub struct Grounds {
     pub advice: Option<String>,
 }
 
+/// What the trained model sees in a complaint. It supports the rules and turns nobody away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Signal {
+    /// Version of the model.
+    pub model: String,
+    /// How urgent it takes the complaint for.
+    pub urgency: Urgency,
+    /// How sure it is that the complaint is urgent, 0 to 100.
+    pub score: u8,
+    /// The pieces of words that weighed most, strongest first.
+    pub words: Vec<String>,
+}
+
 /// What may help whoever assigns a complaint: suggestions, never decisions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
@@ -262,6 +275,9 @@ pub struct Suggestion {
     pub also_to: Vec<String>,
     /// Every kind that it may be, the likeliest first; several where it is in doubt.
     pub kinds: Vec<Kind>,
+    /// What the trained model sees, where it sees danger or a failed supply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Signal>,
 }
 
 /// A complaint as handlers see it: no petitioner, personal data in free text masked (Article 24).
@@ -292,6 +308,16 @@ pub struct ShownComplaint {
     pub masked: u32,
     /// Subject and handling unit, suggested.
     pub suggested: Suggestion,
+}
+
+/// Characters of a text that stand for a title that is missing.
+const BEGINNING: usize = 60;
+
+impl ShownComplaint {
+    /// Its title, or else the beginning of its text.
+    pub fn title(&self) -> String {
+        self.subject.clone().unwrap_or_else(|| self.body.chars().take(BEGINNING).collect())
+    }
 }
 
 /// By what an entry is matched with what is known.

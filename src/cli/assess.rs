@@ -238,6 +238,7 @@ fn text_of(verdict: &Result<Verdict, String>) -> String {
         ("把握", format!("{} / 100", grounds.score)),
         ("类别", format!("{}{doubt}，{} 个工作日", verdict.kind.chinese(), verdict.due_kind.working_days())),
         ("缓急", words::urgency(verdict.urgency).to_owned()),
+        ("模型", suggested.signal.as_ref().map(words::signal).unwrap_or_default()),
         ("主题建议", subject.unwrap_or_default()),
         ("承办建议", units.join("、")),
         ("引用工单", verdict.keys.ticket.clone().unwrap_or_default()),

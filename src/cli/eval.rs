@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiesu::{
-    assess::{Assessor, Kind, RuleSet, Urgency},
+    assess::{Assessor, Kind, RuleSet, Sources, Urgency},
     eval::{
         Rate, Split,
         scope::{self, Confusion, Figures, Judged, Outcome, ScopeReport},
@@ -15,7 +15,7 @@ use jiesu::{
 };
 use serde_json::json;
 
-use super::{Global, eval_matching, failure::Failure, report::Report};
+use super::{Global, eval_daily, eval_matching, failure::Failure, report::Report};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Scope(ScopeArguments),
     /// 同一事项的识别 / which messages are about one matter, in a stream
     Pairs(eval_matching::PairsArguments),
+    /// 工作人员改判的来件，与本机的结论对照 / the gateway's decisions beside those of people
+    Daily(eval_daily::Arguments),
     /// 跨渠道重复的识别 / one matter told over several channels
     Repeats(eval_matching::RepeatsArguments),
 }
@@ -37,6 +39,9 @@ pub(crate) struct ScopeArguments {
     /// 规则文件，缺省为随程序附带的规则 / rule file; without it the shipped rules
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
+    /// 训练的模型，缺省为随程序附带的 / trained model; without it the shipped one
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
     /// 与此规则文件比较 / compare with this rule file
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
@@ -55,18 +60,20 @@ fn split(name: &str) -> Result<Split, String> {
 /// Errors listed where nobody says how many.
 const ERRORS: usize = 10;
 
-pub(crate) fn run(global: &Global, command: &Command) -> anyhow::Result<Report> {
+pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<Report> {
     match command {
-        Command::Scope(arguments) => run_scope(global, arguments),
-        Command::Pairs(arguments) => eval_matching::pairs(global, arguments),
-        Command::Repeats(arguments) => eval_matching::repeats(global, arguments),
+        Command::Scope(arguments) => run_scope(global, &arguments),
+        Command::Pairs(arguments) => eval_matching::pairs(global, &arguments),
+        Command::Repeats(arguments) => eval_matching::repeats(global, &arguments),
+        Command::Daily(arguments) => eval_daily::run(global, &arguments).await,
     }
 }
 
 fn run_scope(global: &Global, arguments: &ScopeArguments) -> anyhow::Result<Report> {
     let text = read(&arguments.file)?;
     let rows = scope::read(&text).map_err(|error| Failure::usage(format!("{}：{error}", arguments.file.display())))?;
-    let assessor = assessor(arguments.rules.as_deref(), arguments.gazetteer.as_deref())?;
+    let beside = Beside::read(arguments.gazetteer.as_deref(), arguments.model.as_deref())?;
+    let assessor = beside.assessor(arguments.rules.as_deref())?;
     let judged = scope::judge(&rows, arguments.split, &assessor);
     let report = scope::report(&judged, arguments.split, assessor.rules().version());
     let shown = arguments.errors.unwrap_or(if arguments.split == Split::Check { 0 } else { ERRORS });
@@ -76,7 +83,7 @@ fn run_scope(global: &Global, arguments: &ScopeArguments) -> anyhow::Result<Repo
     let other = match &arguments.against {
         None => None,
         Some(against) => {
-            let assessor = self::assessor(Some(against), arguments.gazetteer.as_deref())?;
+            let assessor = beside.assessor(Some(against))?;
             let other = scope::judge(&rows, arguments.split, &assessor);
             let changed: Vec<serde_json::Value> = judged
                 .iter()
@@ -108,17 +115,24 @@ fn run_scope(global: &Global, arguments: &ScopeArguments) -> anyhow::Result<Repo
     })
 }
 
-/// The rules, with the gazetteer put in.
-pub(crate) fn assessor(rules: Option<&Path>, gazetteer: Option<&Path>) -> anyhow::Result<Assessor> {
-    let text = match rules {
-        Some(path) => read(path)?,
-        None => RuleSet::shipped_text().to_owned(),
-    };
-    let rules = match gazetteer {
-        Some(path) => RuleSet::parse_with_places(&text, &read(path)?),
-        None => RuleSet::parse(&text),
-    };
-    Ok(Assessor::new(Arc::new(rules.map_err(|error| Failure::usage(error.to_string()))?)))
+/// What stands beside the rules.
+struct Beside {
+    places: Option<String>,
+    model: Option<String>,
+}
+
+impl Beside {
+    fn read(places: Option<&Path>, model: Option<&Path>) -> anyhow::Result<Self> {
+        Ok(Self { places: places.map(read).transpose()?, model: model.map(read).transpose()? })
+    }
+
+    /// The rules of a file, or the shipped ones.
+    fn assessor(&self, rules: Option<&Path>) -> anyhow::Result<Assessor> {
+        let rules = rules.map(read).transpose()?;
+        let (places, model) = (self.places.as_deref(), self.model.as_deref());
+        let rules = RuleSet::build(Sources { rules: rules.as_deref(), places, model, ..Sources::default() });
+        Ok(Assessor::new(Arc::new(rules.map_err(|error| Failure::usage(error.to_string()))?)))
+    }
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -194,12 +208,12 @@ fn classes_of(text: &mut String, classes: &[scope::Class]) {
     }
 }
 
-fn rate_of(rate: Rate) -> String {
+pub(crate) fn rate_of(rate: Rate) -> String {
     let Rate { hits, of, share, low, high } = rate;
     format!("{:.1} % ({hits}/{of}) [{:.1}, {:.1}]", share * 100.0, low * 100.0, high * 100.0)
 }
 
-fn confusion_of(name: &str, confusion: &Confusion) -> String {
+pub(crate) fn confusion_of(name: &str, confusion: &Confusion) -> String {
     let mut text = format!("{name}（行为标注 / rows are labels）\n  {:<10}", "");
     for column in &confusion.columns {
         let _ = write!(text, "{column:>10}");

@@ -15,12 +15,8 @@ use jiesu::{
     config::{Config, ConnectorDefinition},
     gateway::Parts,
     ids::EntryId,
-    store::{
-        StoreError,
-        intake::Taken,
-        journal::Act,
-        read::{EntryFilter, Place},
-    },
+    intake::pages,
+    store::{StoreError, intake::Taken, journal::Act, read::Place, search::EntryFilter},
 };
 use serde::Serialize;
 
@@ -166,7 +162,7 @@ async fn take(
     let limits = parts.config.intake.limits;
     let items = expand(settings, file, &limits)?;
     imported.items = items.len();
-    for page in pages(items, &limits) {
+    for page in pages(items, &limits, Item::size) {
         for taken in parts.intake.take_items(name, page).await? {
             match taken {
                 Taken::Stored(id) => {
@@ -197,26 +193,6 @@ pub(crate) fn expand(settings: &files::Settings, file: &Path, limits: &Limits) -
     let bytes = std::fs::read(file).map_err(unreadable)?;
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     Ok(settings.expand(&name, &bytes, limits)?)
-}
-
-/// Items in groups that are committed together: short transactions let a running gateway write in between.
-fn pages(items: Vec<Item>, limits: &Limits) -> Vec<Vec<Item>> {
-    let mut pages: Vec<Vec<Item>> = Vec::new();
-    let mut bytes = 0;
-    for item in items {
-        let size = item.size();
-        match pages.last_mut() {
-            Some(page) if page.len() < limits.page_items && bytes + size <= limits.page_bytes => {
-                bytes += size;
-                page.push(item);
-            }
-            _ => {
-                bytes = size;
-                pages.push(vec![item]);
-            }
-        }
-    }
-    pages
 }
 
 /// Where the new entries stand now.

@@ -22,6 +22,7 @@ mod connector;
 mod demo;
 mod entry;
 mod eval;
+mod eval_daily;
 mod eval_matching;
 mod failure;
 mod health;
@@ -37,6 +38,7 @@ mod table;
 mod ticket;
 mod ticket_merge;
 mod trail;
+mod train;
 mod words;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
@@ -117,6 +119,8 @@ enum Command {
     /// 用标注数据衡量判断 / figures of judgement on labelled data
     #[command(subcommand)]
     Eval(eval::Command),
+    /// 用标注数据训练模型 / make a model of labelled texts
+    Train(train::Arguments),
     /// 演示：在本机上播放全部渠道，不需要任何外部服务 / play every channel on this machine, with nothing outside
     Demo(demo::Arguments),
     /// 查询运行中的网关是否正常 / ask the running gateway whether it is well
@@ -162,7 +166,8 @@ async fn run(cli: Cli) -> anyhow::Result<Report> {
         Command::Assess(arguments) => assess::run(&global, arguments).await,
         Command::Rules(command) => rules::run(&global, command).await,
         Command::Backtest(arguments) => backtest::run(&global, arguments).await,
-        Command::Eval(command) => eval::run(&global, &command),
+        Command::Eval(command) => eval::run(&global, command).await,
+        Command::Train(arguments) => train::run(&global, &arguments),
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Health => health::run(&global).await,
     }

@@ -1,6 +1,8 @@
 //! `jiesu ticket`: tickets as handlers see them.
 
+use connectors::complaint::Attachment;
 use jiesu::{
+    assess::Kind,
     ids::EntryId,
     matching::RelatedTicket,
     number::TicketNumber,
@@ -53,6 +55,17 @@ pub(crate) enum Command {
         #[arg(long)]
         reason: String,
     },
+    /// 更改类别；办结时限自立单时重算 / say of which kind a ticket is; its due time is reckoned anew
+    Kind {
+        /// 工单编号 / number
+        number: TicketNumber,
+        /// 类别：consult 咨询、suggest 建议、help 求助、complain 投诉 / the kind
+        #[arg(value_parser = ticket_merge::parsed_kind)]
+        kind: Kind,
+        /// 理由 / why
+        #[arg(long)]
+        reason: String,
+    },
     /// 热点：多人反映的事项 / matters that many people report
     Hotspots {
         /// 看多少天，并与之前同样长的时间相比 / days looked at, beside as many before
@@ -93,6 +106,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<Rep
             Report::of(global.json, &ticket, || show(&ticket, now))
         }
         Command::Merge { kept, merged, reason } => ticket_merge::merge(global, kept, merged, &reason).await,
+        Command::Kind { number, kind, reason } => ticket_merge::kind(global, number, kind, &reason).await,
         Command::Unmerge { merged, entry, reason } => ticket_merge::unmerge(global, merged, entry, &reason).await,
         Command::Hotspots { days, least, limit } => {
             ticket_merge::hot_spots(global, days, least, usize::from(limit)).await
@@ -122,9 +136,7 @@ pub(crate) fn due(ticket: &TicketView, now: Timestamp) -> String {
 
 /// The title of the complaint that opened it, or its beginning.
 pub(crate) fn title(ticket: &TicketView) -> String {
-    let Some(complaint) = ticket.complaints.first() else { return String::new() };
-    let shown = &complaint.shown;
-    shown.subject.clone().unwrap_or_else(|| shown.body.chars().take(60).collect())
+    ticket.complaints.first().map(|complaint| complaint.shown.title()).unwrap_or_default()
 }
 
 fn show(ticket: &TicketView, now: Timestamp) -> String {
@@ -178,7 +190,7 @@ pub(crate) fn complaint(complaint: &ComplaintView, now: Timestamp) -> String {
         ("当事人", shown.parties.clone().unwrap_or_default()),
         ("内容", shown.body.clone()),
         ("请求", shown.request.clone().unwrap_or_default()),
-        ("附件", if shown.attachments.is_empty() { String::new() } else { shown.attachments.len().to_string() }),
+        ("附件", shown.attachments.iter().zip(1..).map(attachment).collect::<Vec<_>>().join("\n")),
         ("说明", shown.remarks.join("；")),
         ("并案依据", complaint.matching.signs.join("；")),
         ("相反迹象", complaint.matching.against.join("；")),
@@ -193,6 +205,17 @@ pub(crate) fn complaint(complaint: &ComplaintView, now: Timestamp) -> String {
         ),
     ]));
     text
+}
+
+/// An attachment with its number, by which `entry attachment` knows it.
+fn attachment((attachment, number): (&Attachment, usize)) -> String {
+    let name = attachment.name.as_deref().unwrap_or("（无名）");
+    let told = &attachment.media_type;
+    let kind = match &attachment.sniffed {
+        Some(sniffed) if sniffed != told => format!("{told}，实为 {sniffed}"),
+        _ => told.clone(),
+    };
+    format!("{number}. {name}（{kind}，{} 字节）", attachment.size)
 }
 
 /// Tickets that may bear on a complaint, with what is alike and why it was not joined.

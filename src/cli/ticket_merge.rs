@@ -1,6 +1,8 @@
 //! `jiesu ticket merge`, `unmerge`, `hotspots`, `labels`: what people say of matching, and what many people say.
 
 use jiesu::{
+    assess::Kind,
+    desk,
     ids::EntryId,
     number::TicketNumber,
     store::{hotspots::HotSpot, merges::Asked},
@@ -60,6 +62,22 @@ pub(crate) async fn unmerge(
     Report::of(global.json, &json!({ "entry": entry, "from": from, "ticket": ticket }), || match (issued, ticket) {
         (Some(_), Some(ticket)) => format!("来件 {entry} 已从工单 {from} 分出，现为工单 {ticket} / split off"),
         _ => format!("来件 {entry} 已从工单 {from} 分出，运行中的网关将为其立案 / the running gateway takes it up"),
+    })
+}
+
+pub(crate) fn parsed_kind(text: &str) -> Result<Kind, String> {
+    Kind::parse(text).ok_or_else(|| format!("须为其一 / one of {}", Kind::ALL.map(Kind::as_str).join(", ")))
+}
+
+pub(crate) async fn kind(global: &Global, number: TicketNumber, kind: Kind, reason: &str) -> anyhow::Result<Report> {
+    let parts = open::parts(open::config(global)?).await?;
+    let actor = open::actor();
+    let asked = Asked { actor: &actor, reason: checked(reason)?, now: parts.clock.now() };
+    desk::change_kind(&parts.store, &parts.issuer.tools().calendar, number, kind, asked).await?;
+    let ticket = parts.store.ticket(number).await?;
+    Report::of(global.json, &ticket, || {
+        let due = ticket.complete_due.map(|due| words::moment(due, asked.now)).unwrap_or_default();
+        format!("工单 {number} 现为{} / changed；办结时限 {due}", kind.chinese())
     })
 }
 

@@ -51,6 +51,7 @@ pub(crate) fn relation(relation: Relation) -> &'static str {
         Relation::CoReport => "同类",
         Relation::FollowUp => "补充",
         Relation::Revision => "修订",
+        Relation::Copy => "副本",
     }
 }
 
@@ -83,6 +84,8 @@ pub(crate) fn step(name: &str) -> String {
         "normalise" => "准备解析",
         "open" => "建立读取端",
         "reach" => "连通",
+        "reach and authenticate" => "连通并登录",
+        "read the call records" => "读取话单",
         "authenticate" => "登录",
         "read the list" => "读取列表",
         "read an item's own page" => "读取详情页",
@@ -220,4 +223,10 @@ mod tests {
         assert_eq!(span(Duration::from_secs(7199)), "119 分钟");
         assert_eq!(span(Duration::from_hours(72)), "3 天");
     }
+}
+
+/// What the trained model sees.
+pub(crate) fn signal(signal: &jiesu::assess::Signal) -> String {
+    let what = if signal.urgency == Urgency::Emergency { "像险情" } else { "像水电气暖断供" };
+    format!("{what}，{} / 100（{}；版本 {}）", signal.score, signal.words.join("、"), signal.model)
 }

@@ -16,6 +16,8 @@ pub struct Console {
     pub session_hours: u32,
     /// Minutes for which a one-time link (the first admin's, a new password's) can be used, 5 to 1440.
     pub link_minutes: u32,
+    /// Seconds for which a ruling made in the console can be taken back; it takes effect after them, 0 to 600.
+    pub undo_seconds: u32,
     /// Folder in which the console keeps the secrets of connectors, one file each, readable by the gateway's user only.
     /// Several gateways on one database need it in common.
     pub secrets: PathBuf,
@@ -23,7 +25,14 @@ pub struct Console {
 
 impl Default for Console {
     fn default() -> Self {
-        Self { enabled: true, idle_minutes: 30, session_hours: 12, link_minutes: 60, secrets: PathBuf::from("secrets") }
+        Self {
+            enabled: true,
+            idle_minutes: 30,
+            session_hours: 12,
+            link_minutes: 60,
+            undo_seconds: 15,
+            secrets: PathBuf::from("secrets"),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use connectors::{
     secret::SecretRef,
     settings::SettingsError,
 };
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -55,6 +56,10 @@ pub struct ConnectorDefinition {
     /// Whether petitioners get notices for its entries; `false` while old entries are filled in.
     #[serde(default = "yes")]
     pub notify: bool,
+    /// Entries that their source dates before this day ("2026-01-01") are taken in without notices: years of old mail are
+    /// filled in, and nobody hears of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet_before: Option<Date>,
     /// The adapter's own settings.
     #[serde(default)]
     pub settings: Map<String, Value>,

@@ -162,7 +162,13 @@ impl Config {
             sections::anchor_secret(secret, folder);
         }
         let screening = &mut self.screening;
-        let files = [&mut screening.rules, &mut screening.places, &mut screening.subjects, &mut screening.units];
+        let files = [
+            &mut screening.rules,
+            &mut screening.places,
+            &mut screening.subjects,
+            &mut screening.units,
+            &mut screening.model,
+        ];
         for path in files.into_iter().chain([&mut self.calendar.extra, &mut self.issue.words]).flatten() {
             *path = anchored(path, folder);
         }

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::{anchored, console::TlsFiles};
+use crate::issue::SameMessage;
 
 /// Who runs the hotline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,6 +225,8 @@ pub struct Issue {
     /// Whether a complaint joins the ticket of the same matter told in other words; otherwise it opens a ticket of its own, with
     /// a link to the one it may belong to.
     pub join_other_words: bool,
+    /// What one mail to several of our addresses comes to: `merge` for one ticket and one notice, `separate` for one each.
+    pub same_message: SameMessage,
     /// File with the words that matching goes by, in the form of `rules/matching.toml`; the shipped one without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub words: Option<PathBuf>,
@@ -240,6 +243,7 @@ impl Default for Issue {
             remembered: 500_000,
             matching: true,
             join_other_words: false,
+            same_message: SameMessage::Merge,
             words: None,
         }
     }
@@ -375,16 +379,20 @@ pub struct Screening {
     /// A file of handling units by their duties instead of the one that comes with the program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub units: Option<PathBuf>,
+    /// A trained model of urgency (`jiesu train`) instead of the one that comes with the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<PathBuf>,
 }
 
 impl Screening {
     /// Every file that is named, with where it is named.
-    pub fn files(&self) -> [(&'static str, &Option<PathBuf>); 4] {
+    pub fn files(&self) -> [(&'static str, &Option<PathBuf>); 5] {
         [
             ("/screening/rules", &self.rules),
             ("/screening/places", &self.places),
             ("/screening/subjects", &self.subjects),
             ("/screening/units", &self.units),
+            ("/screening/model", &self.model),
         ]
     }
 }

@@ -96,7 +96,7 @@ screening.places = 'p'
 screening.subjects = 's'
 screening.units = 'u'
 issue.words = 'w'
-[[connector]]\nname = 'a'\nchannel = 'phone'\nadapter = 'inlet'\nallow_private = ['10.0.0.0/8']\nsilence_hours = 48\nreconcile = false\nsettings.secrets = [{ env = 'S' }]",
+[[connector]]\nname = 'a'\nchannel = 'phone'\nadapter = 'inlet'\nallow_private = ['10.0.0.0/8']\nsilence_hours = 48\nquiet_before = '2026-01-01'\nreconcile = false\nsettings.secrets = [{ env = 'S' }]",
     )
     .expect("sound");
     let mut expected = BTreeSet::from(["http.token".to_owned(), "store.password".to_owned()]);

@@ -134,6 +134,7 @@ fn bounds(config: &Config) -> Vec<Option<Mistake>> {
         within("/console/idle_minutes", console.idle_minutes.into(), 1, 1440),
         within("/console/session_hours", console.session_hours.into(), 1, 168),
         within("/console/link_minutes", console.link_minutes.into(), 5, 1440),
+        within("/console/undo_seconds", console.undo_seconds.into(), 0, 600),
         within("/shutdown/grace_seconds", shutdown.grace_seconds, 1, 600),
     ]
 }

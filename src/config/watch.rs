@@ -72,6 +72,8 @@ pub enum WebhookForm {
     Json,
     /// A text message as the robots of 企业微信 and 钉钉 take it.
     Robot,
+    /// A text message as the robots of 飞书 take it.
+    Feishu,
 }
 
 /// A duty desk that is told by mail.

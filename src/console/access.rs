@@ -23,12 +23,15 @@ use subtle::ConstantTimeEq as _;
 
 use super::{Console, page, password::secret_token, trouble::Trouble, words::Lang};
 use crate::{
+    assess::FILE_LIMIT,
     http::{Access, ClientAddress, Protected, layers::Slots},
     store::accounts::{Digest, Role, digest_of},
 };
 
-/// Bytes of a form: a rule file fits in it.
-const MAX_FORM: usize = 1024 * 1024;
+/// Bytes of a form: a rule file fits in it, of which each byte may be sent as three.
+const MAX_FORM: usize = 3 * FILE_LIMIT + MAX_GUEST_FORM;
+/// Bytes of a form that somebody sends who is not logged in.
+const MAX_GUEST_FORM: usize = 64 * 1024;
 /// Fields of a form.
 const MAX_FIELDS: usize = 2000;
 /// Bytes of a cookie's value that are looked at.
@@ -90,6 +93,13 @@ impl Visitor {
             Some(who) => format!("console:{}", who.account),
             None => "console".to_owned(),
         }
+    }
+
+    /// The visitor at another address: of a page that came of a form, the one that can be asked for again. What was just
+    /// done stays with it.
+    pub(super) fn at(&self, path: &str) -> Self {
+        let here = if self.here.starts_with(&format!("{path}?")) { self.here.clone() } else { path.to_owned() };
+        Self { here, ..self.clone() }
     }
 
     /// Whether the visitor is logged in in one of these roles.
@@ -244,7 +254,8 @@ async fn genuine(request: &mut Request, visitor: &Visitor) -> Result<Form, Troub
         return Err(Trouble::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "form"));
     }
     let body = std::mem::replace(request.body_mut(), Body::empty());
-    let bytes = to_bytes(body, MAX_FORM).await.map_err(|_| Trouble::new(StatusCode::PAYLOAD_TOO_LARGE, "large"))?;
+    let most = if visitor.who.is_some() { MAX_FORM } else { MAX_GUEST_FORM };
+    let bytes = to_bytes(body, most).await.map_err(|_| Trouble::new(StatusCode::PAYLOAD_TOO_LARGE, "large"))?;
     let fields: Vec<(String, String)> =
         form_urlencoded::parse(&bytes).take(MAX_FIELDS).map(|(name, value)| (name.into(), value.into())).collect();
     let form = Form(fields);

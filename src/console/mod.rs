@@ -13,6 +13,9 @@
 //! | `session` | logging in and out, one-time links, the own password |
 //! | `overview`, `trend` | what came in and where it is, with pictures |
 //! | `connectors` | their states, switches, trials, cursors, definitions |
+//! | `desk` | entries, decisions, the lists of work, tickets |
+//! | `hotspots` | matters that many people report |
+//! | `rules` | versions of the rules, their text, trying and publishing them |
 //! | `queue`, `notices`, `alarms` | what waits to be taken over, what was told, what is wrong |
 //! | `audit`, `accounts`, `tokens` | the pages of the office's own housekeeping |
 
@@ -23,12 +26,15 @@ mod assets;
 mod attempts;
 mod audit;
 mod connectors;
+mod desk;
+mod hotspots;
 mod notices;
 mod overview;
 mod page;
 mod password;
 mod queue;
 pub mod routes;
+mod rules;
 mod session;
 mod tokens;
 mod trend;

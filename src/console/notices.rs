@@ -97,7 +97,7 @@ pub(super) async fn texts(
         (grounds(Article::clause(7, 1)), grounds(Article::clause(8, 1)), grounds(Article::new(13)));
     let due = now.checked_add(std::time::Duration::from_hours(10 * 24)).ok();
     let occasions = [
-        Occasion::Receipt { number, kind: Kind::Complain, complete_due: due },
+        Occasion::Receipt { number, kind: Kind::Complain, complete_due: due, ask: None },
         Occasion::Repeat { number, times: 2 },
         Occasion::CoReport { number, complete_due: due },
         Occasion::Guidance { grounds: &guide },

@@ -70,8 +70,8 @@ struct Row {
 /// The sum check over everything.
 struct Sums {
     received: i64,
-    /// Each place with its number.
-    places: Vec<(&'static str, i64)>,
+    /// Each place with its number, and where its entries are listed.
+    places: Vec<(&'static str, i64, String)>,
     waiting: i64,
     balances: bool,
     /// What is missing, or too many.
@@ -108,12 +108,14 @@ pub(super) async fn show(
     let sums = sums(&counts, lang);
     let open = store.alarms(true, None, SHOWN_ALARMS).await?;
     let alarms = Alarms { lang, now }.all(&open, &connectors, &health, &sums, store.waiting_since().await?);
+    let silences = super::connectors::silent(&open);
     let rows = connectors.iter().map(|connector| {
         let health = health.get(connector.name.as_str());
         let pause = pauses.iter().find(|(name, _)| name == connector.name.as_str()).map(|(_, until)| *until);
         let mut row = row(connector.name.as_str(), &counts.counts, today, lang);
         row.channel = lang.of("channel", connector.channel.as_str());
-        (row.state, row.class) = state_words(connector, health, pause, now, lang);
+        let silent = silences.get(connector.name.as_str()).copied();
+        (row.state, row.class) = state_words(connector, health, (pause, silent), now, lang);
         row.lag = lag(&passages, Some(connector.name.as_str()), lang);
         (connector.channel, row)
     });
@@ -180,8 +182,14 @@ fn sums(counts: &Counts, lang: Lang) -> Sums {
         all.map(|count| count.amount).sum()
     };
     let received = of(Outcome::Received);
-    let places: Vec<_> = Outcome::PLACES.iter().map(|place| (lang.of("outcome", place.as_str()), of(*place))).collect();
-    let difference = received - counts.waiting - places.iter().map(|(_, amount)| amount).sum::<i64>();
+    let listed = |place: Outcome| match place {
+        Outcome::Held => "/console/held".to_owned(),
+        Outcome::Quarantined => "/console/quarantine".to_owned(),
+        _ => format!("/console/entries?place={}", place.as_str()),
+    };
+    let place = |place: Outcome| (lang.of("outcome", place.as_str()), of(place), listed(place));
+    let places: Vec<_> = Outcome::PLACES.into_iter().map(place).collect();
+    let difference = received - counts.waiting - places.iter().map(|(_, amount, _)| amount).sum::<i64>();
     Sums { received, places, waiting: counts.waiting, balances: difference == 0, difference }
 }
 
@@ -202,7 +210,7 @@ fn lag(passages: &[Passage], connector: Option<&str>, lang: Lang) -> String {
 pub(super) fn state_words(
     connector: &StoredConnector,
     health: Option<&Health>,
-    paused_until: Option<Timestamp>,
+    (paused_until, silent_since): (Option<Timestamp>, Option<Timestamp>),
     now: Timestamp,
     lang: Lang,
 ) -> (String, &'static str) {
@@ -214,6 +222,12 @@ pub(super) fn state_words(
     let Some(health) = health else {
         return (lang.t(if connector.enabled { "state.never" } else { "state.off" }).to_owned(), "off");
     };
+    let working = matches!(health.state, HealthState::Running | HealthState::Waiting);
+    if let (true, true, Some(since)) = (connector.enabled, working, silent_since) {
+        // The alarm comes when it is clear that the silence is one; the silence began with the last entry.
+        let since = super::page::moment(health.last_entry_at.unwrap_or(since), now);
+        return (lang.tf("state.silent", &[("since", &since)]), "warn");
+    }
     let since = super::page::moment(health.since, now);
     let class = lang.of("fault", health.last_error_class.as_deref().unwrap_or("unknown"));
     match (connector.enabled, health.state) {
@@ -292,7 +306,7 @@ impl Alarms {
             HealthState::Retrying if self.since(health.since) > LONG_FAILURE => "warn",
             _ => return None,
         };
-        let (state, _) = state_words(connector, Some(health), None, self.now, self.lang);
+        let (state, _) = state_words(connector, Some(health), (None, None), self.now, self.lang);
         let words = self.lang.tf("alarm.connector", &[("name", &connector.name), ("state", &state)]);
         Some(Alarm {
             level,

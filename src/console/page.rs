@@ -12,12 +12,16 @@ use jiff::Timestamp;
 
 use super::{
     access::Visitor,
-    assets,
+    assets, desk,
     routes::{AUDITORS, MANAGERS, VIEWERS},
     trouble::Trouble,
     words::Lang,
 };
-use crate::{issue::hotline_zone, store::accounts::Role};
+use crate::{
+    assess::Article,
+    issue::{hotline_zone, plan::GATEWAY},
+    store::accounts::Role,
+};
 
 /// A place that the navigation leads to.
 struct Place {
@@ -35,8 +39,13 @@ const fn place(name: &'static str, path: &'static str, roles: &'static [Role]) -
 const NAVIGATION: &[Place] = &[
     place("overview", "/console", VIEWERS),
     place("alarms", "/console/alarms", VIEWERS),
+    place("held", "/console/held", VIEWERS),
+    place("quarantine", "/console/quarantine", VIEWERS),
+    place("entries", "/console/entries", VIEWERS),
     place("connectors", "/console/connectors", VIEWERS),
     place("queue", "/console/queue", VIEWERS),
+    place("hotspots", "/console/hotspots", VIEWERS),
+    place("rules", "/console/rules", VIEWERS),
     place("notices", "/console/notices", VIEWERS),
     place("audit", "/console/audit", AUDITORS),
     place("accounts", "/console/accounts", MANAGERS),
@@ -86,6 +95,18 @@ impl Page {
     /// The words of a key with one value in its place.
     pub(super) fn t1(&self, key: &str, name: &str, value: impl std::fmt::Display) -> String {
         self.lang.tf(key, &[(name, &value)])
+    }
+
+    /// The words of a key with two values in their places.
+    pub(super) fn t2(
+        &self,
+        key: &str,
+        name: &str,
+        value: impl std::fmt::Display,
+        other: &str,
+        second: impl std::fmt::Display,
+    ) -> String {
+        self.lang.tf(key, &[(name, &value), (other, &second)])
     }
 
     pub(super) fn of(&self, family: &str, member: &str) -> &'static str {
@@ -158,9 +179,31 @@ impl Page {
         self.lang.span(std::time::Duration::from_mins((*minutes).into()))
     }
 
+    /// A number of hours in its largest unit.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
+    pub(super) fn hours(&self, hours: &u32) -> String {
+        self.lang.span(std::time::Duration::from_hours((*hours).into()))
+    }
+
     /// Whether forms that only an admin may send are shown.
     pub(super) fn manages(&self) -> bool {
         self.visitor.may(MANAGERS)
+    }
+
+    /// An article, as it is cited.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
+    pub(super) fn article(&self, article: &Article) -> String {
+        desk::cited(*article, self.lang)
+    }
+
+    /// An article that is written as in `8(1)`.
+    pub(super) fn cited(&self, article: &str) -> String {
+        article.parse().map_or_else(|_| article.to_owned(), |article| desk::cited(article, self.lang))
+    }
+
+    /// Who decided: an account, or the gateway itself.
+    pub(super) fn actor<'a>(&self, actor: &'a str) -> &'a str {
+        if actor == GATEWAY { self.t("desk.gateway") } else { actor.strip_prefix("console:").unwrap_or(actor) }
     }
 
     /// A moment that may be missing.

@@ -1,5 +1,5 @@
-//! Everything that the console says, in Chinese and in English, from one catalogue: `words.toml`. A test holds that every key
-//! that is used exists, that every key is used, and that each has both languages.
+//! Everything that the console says, in Chinese and in English, from one catalogue: `words.toml` and what is in `words/`. A
+//! test holds that every key that is used exists, that every key is used, and that each has both languages.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -12,8 +12,19 @@ struct Entry {
     en: String,
 }
 
-static CATALOGUE: LazyLock<HashMap<String, Entry>> =
-    LazyLock::new(|| toml::from_str(include_str!("words.toml")).unwrap_or_default());
+/// The files of the catalogue.
+const FILES: &[&str] = &[
+    include_str!("words.toml"),
+    include_str!("words/compare.toml"),
+    include_str!("words/desk.toml"),
+    include_str!("words/hotspots.toml"),
+    include_str!("words/rules.toml"),
+];
+
+static CATALOGUE: LazyLock<HashMap<String, Entry>> = LazyLock::new(|| {
+    let read = |file: &&str| toml::from_str::<HashMap<String, Entry>>(file).unwrap_or_default();
+    FILES.iter().flat_map(read).collect()
+});
 
 /// A language of the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -111,8 +122,12 @@ mod tests {
 
     #[test]
     fn every_key_is_there_in_both_languages_and_used() {
-        let keys: BTreeSet<String> = toml::from_str::<HashMap<String, Entry>>(include_str!("words.toml"))
-            .expect("the catalogue")
+        let all: Vec<(String, Entry)> = FILES
+            .iter()
+            .flat_map(|file| toml::from_str::<HashMap<String, Entry>>(file).expect("a file of the catalogue"))
+            .collect();
+        let written = all.len();
+        let keys: BTreeSet<String> = all
             .into_iter()
             .map(|(key, entry)| {
                 assert!(!entry.zh.trim().is_empty() && !entry.en.trim().is_empty(), "{key}");
@@ -124,6 +139,7 @@ mod tests {
                 key
             })
             .collect();
+        assert_eq!(keys.len(), written, "a key stands in two files");
         let mut text = String::new();
         sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/console"), &mut text);
         let named = Regex::new(r#""([a-z_]+(?:\.[a-z_0-9]+)+)""#).unwrap();
@@ -131,7 +147,7 @@ mod tests {
         let families = Regex::new(r#"\b(?:of|within)\(\s*"([a-z_.]+)""#).unwrap();
         let families: BTreeSet<&str> =
             families.captures_iter(&text).map(|found| found.get(1).unwrap().as_str()).collect();
-        let asked = Regex::new(r#"\bt[f1]?\(\s*"([^"]+)""#).unwrap();
+        let asked = Regex::new(r#"\bt[f12]?\(\s*"([^"]+)""#).unwrap();
         for key in asked.captures_iter(&text).map(|found| found.get(1).unwrap().as_str()) {
             assert!(keys.contains(key), "the catalogue lacks {key:?}");
         }

@@ -43,6 +43,7 @@ fn relation(relation: Option<Relation>) -> &'static str {
         Some(Relation::CoReport) => "同类",
         Some(Relation::FollowUp) => "补充",
         Some(Relation::Revision) => "修改",
+        Some(Relation::Copy) => "副本",
     }
 }
 

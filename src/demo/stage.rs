@@ -39,7 +39,8 @@ use crate::{
     seal::Keyring,
     store::{
         Store,
-        read::{Accounting, EntryFilter, EntryStory, Place},
+        read::{Accounting, EntryStory, Place},
+        search::EntryFilter,
     },
 };
 

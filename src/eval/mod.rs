@@ -7,9 +7,11 @@
 //! | module | measures |
 //! |---|---|
 //! | [`scope`] | disposition, kind and urgency of single messages |
+//! | [`daily`] | the gateway's decisions beside what people decided after it |
 //! | [`pairs`] | which messages are about one matter, in a stream |
 //! | [`repeats`] | one matter told over several channels, through the adapters |
 
+pub mod daily;
 pub mod pairs;
 pub mod repeats;
 pub mod scope;

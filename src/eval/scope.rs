@@ -319,7 +319,7 @@ fn macro_f1(pairs: &[(Kind, Kind)]) -> f64 {
     if occurring.is_empty() { 0.0 } else { sum / real(occurring.len()) }
 }
 
-fn confusion<T: Copy + PartialEq>(
+pub(super) fn confusion<T: Copy + PartialEq>(
     pairs: &[(T, T)],
     truths: &[T],
     found: &[T],

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ::connectors::{complaint::Petitioner, entry::ConnectorName};
+use ::connectors::entry::ConnectorName;
 use axum::{Extension, Json, extract::State, http::StatusCode};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
@@ -18,18 +18,17 @@ use super::{
     queue::Reason,
 };
 use crate::{
-    assess::{Article, Disposition},
+    assess::{Article, Disposition, Kind},
+    desk::{self, Contact, UnsealError},
     ids::EntryId,
-    intake::{RAW, raw_identity},
-    issue::{PETITIONER, Ruling},
-    mask::{canonical_email, canonical_phone},
-    seal::{IndexKind, SealContext},
+    issue::Ruling,
+    number::TicketNumber,
     store::{
-        StoreError,
         journal::Act,
-        read::{Accounting, EntryFilter, EntryStory, EntrySummary, Place},
+        merges::Asked,
+        read::{Accounting, EntryStory, EntrySummary, Place},
+        search::EntryFilter,
     },
-    telemetry::names::UNSEALINGS,
 };
 
 /// Which entries.
@@ -59,10 +58,8 @@ pub(super) struct Entries {
 
 async fn page(api: &Api, filter: &EntryFilter, asked: Option<u32>) -> Result<Json<Entries>, ApiError> {
     let limit = limit(asked)?;
-    let entries = api.store.entries(filter, limit).await?;
-    let full = i64::try_from(entries.len()).is_ok_and(|count| count == limit);
-    let next = entries.last().filter(|_| full).map(|entry| entry.id);
-    Ok(Json(Entries { entries, next }))
+    let found = api.store.search_entries(filter, limit).await?;
+    Ok(Json(Entries { entries: found.entries, next: found.next }))
 }
 
 /// Entries, newest first. 来件列表
@@ -75,8 +72,8 @@ pub(super) async fn list(
     let filter = EntryFilter {
         connector: asked.connector,
         place: asked.place,
-        petitioner: None,
         before: asked.before.map(EntryId),
+        ..EntryFilter::default()
     };
     page(&api, &filter, asked.limit).await
 }
@@ -115,18 +112,17 @@ impl Search {
         let mut checks = Checks::default();
         checks.maybe_reason(self.reason.as_deref());
         let found = match (&self.phone, &self.email) {
-            (Some(phone), None) => canonical_phone(phone)
-                .map(|phone| ("phone", api.keyring.index(IndexKind::Phone, &phone)))
-                .ok_or(("/phone", "is no whole telephone number; a landline needs its area code")),
-            (None, Some(email)) => canonical_email(email)
-                .map(|email| ("email", api.keyring.index(IndexKind::Email, &email)))
-                .ok_or(("/email", "is no e-mail address")),
-            _ => Err(("/", "expected either `phone` or `email`")),
+            (Some(phone), None) => {
+                Ok((Contact::Phone(phone), "is no whole telephone number; a landline needs its area code"))
+            }
+            (None, Some(email)) => Ok((Contact::Email(email), "is no e-mail address")),
+            _ => Err(BadField::new("/", "expected either `phone` or `email`")),
         };
         checks.done()?;
-        found
-            .map(|(by, index)| (by, index.0.to_vec()))
-            .map_err(|(field, message)| ApiError::invalid(vec![BadField::new(field, message)]))
+        let (contact, wrong) = found.map_err(|bad| ApiError::invalid(vec![bad]))?;
+        let key = contact.key(&api.keyring);
+        let bad = || ApiError::invalid(vec![BadField::new(format!("/{}", contact.by()), wrong)]);
+        key.map(|key| (contact.by(), key)).ok_or_else(bad)
     }
 }
 
@@ -150,6 +146,7 @@ pub(super) async fn search(
         place: search.place,
         petitioner: Some(key),
         before: search.before.map(EntryId),
+        ..EntryFilter::default()
     };
     page(&api, &filter, asked).await
 }
@@ -199,6 +196,16 @@ pub(super) struct Decision {
     article: Article,
     /// Why; 1 to 1000 characters. Handlers see it: nothing personal belongs in it.
     reason: String,
+    /// Of which kind it is, where accepted; as it is judged without it.
+    #[serde(default)]
+    kind: Option<Kind>,
+    /// The ticket that it belongs to, where accepted.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "261123-000042-8")]
+    into: Option<TicketNumber>,
+    /// What the petitioner is told besides: where to turn, or why; up to 1000 characters.
+    #[serde(default)]
+    advice: Option<String>,
 }
 
 /// Decide about an entry that is in no ticket. 人工裁定
@@ -212,12 +219,23 @@ pub(super) async fn decide(
     State(api): State<Arc<Api>>,
     Extension(Actor(actor)): Extension<Actor>,
     Named(id): Named<EntryId>,
-    Body(Decision { disposition, article, reason }): Body<Decision>,
+    Body(Decision { disposition, article, reason, kind, into, advice }): Body<Decision>,
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let mut checks = Checks::default();
     checks.text("/reason", &reason, MAX_REASON);
+    if let Some(advice) = &advice {
+        checks.text("/advice", advice, MAX_REASON);
+    }
+    for (field, given) in [("/kind", kind.is_some()), ("/into", into.is_some())] {
+        if given && disposition != Disposition::Accept {
+            checks.refuse(field, "has a meaning only where the entry is accepted");
+        }
+    }
     checks.done()?;
-    let ruling = Ruling { actor: actor.to_string(), disposition, article, reason };
+    if let Some(number) = into {
+        api.store.ticket(number).await?;
+    }
+    let ruling = Ruling { kind, advice, into, ..Ruling::new(actor.as_ref(), disposition, article, reason) };
     reissue(&api, id, Some(&ruling), &actor, "entry.decide", Some(&ruling.reason)).await
 }
 
@@ -272,27 +290,14 @@ pub(super) async fn unseal(
     let mut checks = Checks::default();
     checks.text("/reason", &reason, MAX_REASON);
     checks.done()?;
-    let form = api.store.entry(id).await?.summary.form;
-    let subject = id.to_string();
-    let act = Act { actor: &actor, action: "entry.unseal", subject: &subject, reason: Some(&reason) };
-    api.store.audit(act, api.clock.now()).await?;
-    metrics::counter!(UNSEALINGS).increment(1);
-    let (raw, petitioner) = open(&api, id).await?;
+    let asked = Asked { actor: &actor, reason: &reason, now: api.clock.now() };
+    let opened = desk::unseal(&api.store, &api.keyring, id, asked).await.map_err(|error| match error {
+        UnsealError::Store(error) => ApiError::from(error),
+        UnsealError::Seal(error) => error.into(),
+    })?;
     // What serde_json says may quote the value.
-    let petitioner = petitioner.and_then(|petitioner| serde_json::to_value(petitioner).ok());
-    Ok(Json(Unsealed { id, form, raw: STANDARD.encode(raw), petitioner }))
-}
-
-async fn open(api: &Api, id: EntryId) -> Result<(Vec<u8>, Option<Petitioner>), ApiError> {
-    let (sealed, [connector, external_id, revision]) = api.store.sealed_raw(id).await?;
-    let identity = raw_identity(&connector, &external_id, &revision);
-    let raw = api.keyring.open(SealContext::new(RAW, &identity), &sealed)?;
-    let petitioner = match api.store.sealed_petitioner(id).await {
-        Ok(sealed) => Some(api.keyring.open_json(SealContext::new(PETITIONER, &id.to_string()), &sealed)?),
-        Err(StoreError::Missing { .. }) => None,
-        Err(error) => return Err(error.into()),
-    };
-    Ok((raw, petitioner))
+    let petitioner = opened.petitioner.and_then(|petitioner| serde_json::to_value(petitioner).ok());
+    Ok(Json(Unsealed { id, form: opened.form, raw: STANDARD.encode(opened.raw), petitioner }))
 }
 
 /// The sum check.

@@ -13,7 +13,7 @@ use connectors::settings::SettingsError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{seal::SealError, store::StoreError};
+use crate::{recording::RecordingError, seal::SealError, store::StoreError};
 
 /// What kind of error it is; programs decide by it, so that words may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -43,6 +43,8 @@ pub enum Code {
     Malformed,
     /// A value cannot be used: 422, with the field.
     Invalid,
+    /// The source does not give what is asked for: 502.
+    Source,
     /// Too many requests at once: 503.
     Busy,
     /// It took too long: 503.
@@ -96,6 +98,7 @@ impl Code {
             ),
             Self::Malformed => (StatusCode::BAD_REQUEST, "请求内容不是有效的 JSON", None),
             Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "请求内容有误", None),
+            Self::Source => (StatusCode::BAD_GATEWAY, "来源没有给出所要的内容", None),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "请求过多，请稍后重试", Some("try again in a second")),
             Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "处理超时，请重试", Some("try again")),
             Self::Unavailable => {
@@ -209,6 +212,18 @@ impl From<StoreError> for ApiError {
                 tracing::error!(%error, "a request failed in the database");
                 Self::new(Code::Internal, "the gateway could not do this")
             }
+        }
+    }
+}
+
+impl From<RecordingError> for ApiError {
+    fn from(error: RecordingError) -> Self {
+        match error {
+            RecordingError::Store(error) => error.into(),
+            RecordingError::Seal(error) => error.into(),
+            RecordingError::None(_) => Self::new(Code::NotFound, error.to_string()),
+            RecordingError::NotSetUp(_) => Self::new(Code::Conflict, error.to_string()),
+            RecordingError::Fetch(fault) => Self::new(Code::Source, format!("the recording was not fetched: {fault}")),
         }
     }
 }

@@ -14,11 +14,14 @@ use super::{
     extract::{Body, Checks, MAX_REASON, Named, Params, limit},
 };
 use crate::{
+    assess::Kind,
+    desk,
     ids::EntryId,
     number::TicketNumber,
     store::{
         hotspots::HotSpot,
         merges::{Asked, MatchLabel},
+        read::TicketView,
     },
 };
 
@@ -96,6 +99,36 @@ pub(super) async fn unmerge(
     let kept = api.store.unmerge_ticket(merged, asked).await?;
     api.queued.notify_waiters();
     Ok(Json(Merged { kept, other: Some(merged), entry: None }))
+}
+
+/// Of which kind a ticket is, and why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reclassing {
+    /// Of which kind.
+    kind: Kind,
+    /// Why; 1 to 1000 characters.
+    reason: String,
+}
+
+/// Say of which kind a ticket is. 更改类别
+///
+/// Its time to completion (Article 15) is reckoned anew from when it was opened, and it is delivered anew.
+#[utoipa::path(post, path = "/v1/tickets/{number}/kind", tag = "tickets", request_body = Reclassing,
+    params(("number" = String, Path, description = "Number of the ticket")),
+    responses((status = 200, description = "The ticket as it is now", body = TicketView),
+        (status = 404, description = "There is no such ticket"), (status = 409, description = "It was merged into another")))]
+pub(super) async fn kind(
+    State(api): State<Arc<Api>>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Named(number): Named<TicketNumber>,
+    Body(Reclassing { kind, reason }): Body<Reclassing>,
+) -> Result<Json<TicketView>, ApiError> {
+    checked(&reason)?;
+    let asked = Asked { actor: &actor, reason: &reason, now: api.clock.now() };
+    desk::change_kind(&api.store, &api.tools.calendar, number, kind, asked).await?;
+    api.queued.notify_waiters();
+    Ok(Json(api.store.ticket(number).await?))
 }
 
 /// Take an entry out of a ticket that it was joined to wrongly. 分案

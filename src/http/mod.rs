@@ -29,6 +29,7 @@ pub mod portal;
 pub mod push;
 mod queue;
 mod reconcile;
+mod recordings;
 mod routes;
 mod rules;
 pub mod serve;

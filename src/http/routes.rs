@@ -17,7 +17,10 @@ use utoipa_axum::{
     routes,
 };
 
-use super::{Api, alarms, connectors, entries, error, merges, notices, ops, queue, reconcile, rules, tickets, uploads};
+use super::{
+    Api, alarms, connectors, entries, error, merges, notices, ops, queue, reconcile, recordings, rules, tickets,
+    uploads,
+};
 use crate::{config::Scope, store::accounts::Role};
 
 /// Who may use a route.
@@ -67,6 +70,7 @@ fn table(metrics_open: bool) -> Vec<(Access, Routes)> {
         (READ, routes!(tickets::show)),
         (ADMIN, routes!(merges::merge)),
         (ADMIN, routes!(merges::unmerge)),
+        (ADMIN, routes!(merges::kind)),
         (ADMIN, routes!(merges::split)),
         (READ, routes!(merges::hot_spots)),
         (READ, routes!(merges::labels)),
@@ -77,6 +81,7 @@ fn table(metrics_open: bool) -> Vec<(Access, Routes)> {
         (ADMIN, routes!(entries::replay)),
         (ADMIN, routes!(entries::decide)),
         (ADMIN, routes!(entries::unseal)),
+        (ADMIN, routes!(recordings::recording)),
         (READ, routes!(entries::accounting)),
         (READ, routes!(alarms::list)),
         (ADMIN, routes!(alarms::acknowledge)),

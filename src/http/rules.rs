@@ -20,7 +20,7 @@ use super::{
     queue::Reason,
 };
 use crate::{
-    assess::{Assessor, Disposition, FILE_LIMIT, Grounds, Kind, RuleSet, ShownComplaint, Urgency, Verdict},
+    assess::{Assessor, Disposition, FILE_LIMIT, Grounds, Kind, RuleSet, RulesError, ShownComplaint, Urgency, Verdict},
     backtest::{self, Backtest, BacktestError, Selection},
     ids::EntryId,
     rulebook::RulebookError,
@@ -310,7 +310,7 @@ pub(super) struct Published {
 
 /// Publish rules, without putting them in force. 发布规则
 ///
-/// The body is the rule file itself (TOML). A file with a mistake is refused with its line.
+/// The body is the rule file itself (TOML). A file with mistakes is refused with the line of each.
 #[utoipa::path(put, path = "/v1/rules", tag = "rules", params(Note),
     request_body(content = String, content_type = "application/toml", description = "The rule file"),
     responses((status = 200, description = "Kept", body = Published), (status = 422, description = "A mistake in it")))]
@@ -331,9 +331,9 @@ pub(super) async fn publish(
 }
 
 fn checked(api: &Api, text: &str) -> Result<RuleSet, ApiError> {
-    api.tools.rulebook.build(text).map_err(|error| {
-        let place = format!("/line/{}", error.line);
-        ApiError::invalid(vec![BadField::new(&place, error.to_string())])
+    api.tools.rulebook.check(text).map_err(|mistakes| {
+        let field = |mistake: &RulesError| BadField::new(format!("/line/{}", mistake.line), mistake.to_string());
+        ApiError::invalid(mistakes.iter().map(field).collect())
     })
 }
 

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     config::ConnectorDefinition,
-    intake::IntakeError,
+    intake::{IntakeError, pages},
     store::{intake::Taken, journal::Act},
 };
 
@@ -106,7 +106,7 @@ pub(super) async fn upload(
     api.store.audit(act, api.clock.now()).await?;
     let items = expand(adapter, file, bytes, api.items).await?;
     let mut report = Report { items: items.len(), ..Report::default() };
-    for page in pages(items, &api.items) {
+    for page in pages(items, &api.items, |one| one.item.size()) {
         take(&api, &name, page, &mut report).await?;
     }
     Ok(Json(report))
@@ -148,26 +148,6 @@ async fn expand(
         Ok(None) => Err(ApiError::new(Code::Conflict, "the connector takes no files")),
         Err(_) => Err(ApiError::new(Code::Internal, "the reading of the file was broken off")),
     }
-}
-
-/// Items in groups that are committed together: short transactions let others write in between.
-fn pages(items: Vec<HandedOver>, limits: &Limits) -> Vec<Vec<HandedOver>> {
-    let mut pages: Vec<Vec<HandedOver>> = Vec::new();
-    let mut bytes = 0;
-    for one in items {
-        let size = one.item.size();
-        match pages.last_mut() {
-            Some(page) if page.len() < limits.page_items && bytes + size <= limits.page_bytes => {
-                bytes += size;
-                page.push(one);
-            }
-            _ => {
-                bytes = size;
-                pages.push(vec![one]);
-            }
-        }
-    }
-    pages
 }
 
 async fn take(api: &Api, name: &ConnectorName, page: Vec<HandedOver>, report: &mut Report) -> Result<(), ApiError> {

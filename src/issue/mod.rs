@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use worker::{IssueError, IssueOptions, Issuer, PETITIONER, RECIPIENT, Tools, hotline_zone};
 
 use crate::{
-    assess::{Article, Disposition, Urgency, Verdict},
+    assess::{Article, Disposition, Kind, Urgency, Verdict},
     ids::{EntryId, TicketId},
     matching::{Neighbour, Signature},
     number::TicketNumber,
@@ -39,6 +39,28 @@ pub struct Ruling {
     pub article: Article,
     /// Why.
     pub reason: String,
+    /// Of which kind it is, where the person says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// What the petitioner is told besides: where to turn, or what is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+    /// The ticket that it belongs to, where the person says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<TicketNumber>,
+}
+
+impl Ruling {
+    /// A ruling that leaves everything else to the gateway.
+    pub fn new(
+        actor: impl Into<String>,
+        disposition: Disposition,
+        article: Article,
+        reason: impl Into<String>,
+    ) -> Self {
+        let (actor, reason) = (actor.into(), reason.into());
+        Self { actor, disposition, article, reason, kind: None, advice: None, into: None }
+    }
 }
 
 /// How a complaint stands to its ticket.
@@ -55,6 +77,8 @@ pub enum Relation {
     FollowUp,
     /// The source edited an item that is in the ticket already.
     Revision,
+    /// 副本: the same mail, come to another address of ours too.
+    Copy,
 }
 
 impl Relation {
@@ -66,15 +90,36 @@ impl Relation {
             Self::CoReport => "co_report",
             Self::FollowUp => "follow_up",
             Self::Revision => "revision",
+            Self::Copy => "copy",
         }
     }
 
     /// The relation with that name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Opened, Self::Repeat, Self::CoReport, Self::FollowUp, Self::Revision]
+        [Self::Opened, Self::Repeat, Self::CoReport, Self::FollowUp, Self::Revision, Self::Copy]
             .into_iter()
             .find(|relation| relation.as_str() == name)
     }
+}
+
+/// What one mail to several of our addresses comes to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SameMessage {
+    /// One ticket and one notice; the later copies are named on it.
+    #[default]
+    Merge,
+    /// A ticket and a notice for each address.
+    Separate,
+}
+
+/// The first copy of a mail that has come through another connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopyOf {
+    /// Its entry.
+    pub entry: EntryId,
+    /// Its ticket, where it is in one.
+    pub ticket: Option<TicketId>,
 }
 
 /// An entry on its way into the plan; what is personal is sealed already.
@@ -88,6 +133,8 @@ pub struct Candidate {
     pub external_id: ExternalId,
     /// Whether the source edits its items, so that an earlier state may be known.
     pub revised: bool,
+    /// Whether it is a mail with an id of its own, which may have come through several connectors under one name.
+    pub mail: bool,
     /// Where its citizen spoke.
     pub channel: Channel,
     /// When it was received.
@@ -153,6 +200,8 @@ pub struct Known {
     pub belongs: HashSet<(Vec<u8>, TicketId)>,
     /// Tickets of earlier states of the same item.
     pub earlier: HashMap<EntryId, TicketId>,
+    /// First copies of the same mail.
+    pub copies: HashMap<EntryId, CopyOf>,
     /// Earlier verdicts about the same entry.
     pub prior: HashMap<EntryId, Prior>,
     /// For each entry, the complaints that it may be the same matter as, likeliest first.
@@ -181,6 +230,7 @@ impl Known {
         self.answered.values_mut().flatten().for_each(last);
         self.quoted.values_mut().for_each(last);
         self.earlier.values_mut().for_each(last);
+        self.copies.values_mut().filter_map(|copy| copy.ticket.as_mut()).for_each(last);
         self.prior.values_mut().filter_map(|prior| prior.ticket.as_mut()).for_each(last);
     }
 }

@@ -2,6 +2,7 @@
 //! what the petitioner is told. Pure: what is known comes in, what is to be written comes out.
 //!
 //! Matching, in this order, the surest sign first:
+//! 0. the same mail, come through another connector (a copy), where the setting says so;
 //! 1. an earlier state of the same item at the same source (a revision);
 //! 2. an answer to a notice of ours, by message id; or a quoted ticket number, from a petitioner of that ticket (a follow-up);
 //! 3. the same text from the same petitioner (a repeat), or from another (a co-report);
@@ -17,7 +18,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    Assessed, Candidate, Known, KnownTicket, Outcome, Relation, Route,
+    Assessed, Candidate, CopyOf, Known, KnownTicket, Outcome, Relation, Route, SameMessage,
     planned::{Join, Joined, NewComplaint, NewNotice, NewQueueItem, NewSignature, NewTicket, Plan, Serials},
     recall,
 };
@@ -51,6 +52,8 @@ pub struct Context<'a> {
     pub vocabulary: &'a Vocabulary,
     /// Whether the same matter in other words joins its ticket, rather than being linked to it.
     pub join_other_words: bool,
+    /// What one mail to several of our addresses comes to.
+    pub same_message: SameMessage,
     /// Makes ids that nobody can guess.
     pub random: &'a mut (dyn FnMut() -> Uuid + Send),
 }
@@ -66,9 +69,13 @@ pub fn questions(candidates: &[Candidate]) -> Questions {
         if candidate.revised {
             questions.revised.push((candidate.entry, candidate.connector.clone(), candidate.external_id.clone()));
         }
+        if candidate.mail {
+            questions.copies.push((candidate.entry, candidate.connector.clone(), candidate.external_id.clone()));
+        }
         questions.matters.extend(matter_keys(assessed));
         questions.messages.extend(assessed.verdict.keys.answers.iter().cloned());
-        if let Some(number) = quoted(assessed) {
+        let into = candidate.ruling.as_ref().and_then(|ruling| ruling.into);
+        for number in quoted(assessed).into_iter().chain(into) {
             questions.quoted.push(number);
             questions.quoting.extend(assessed.petitioner_keys.iter().cloned());
         }
@@ -120,6 +127,7 @@ pub fn plan(
         matters: BTreeMap::new(),
         queue: Vec::new(),
         notices: Vec::new(),
+        bounced: Vec::new(),
         quarantined: Vec::new(),
         released: Vec::new(),
         alarms: Vec::new(),
@@ -130,6 +138,7 @@ pub fn plan(
         known,
         opened: HashMap::new(),
         states: HashMap::new(),
+        mails: HashMap::new(),
         batch: Index::new(candidates.len()),
         placed: HashMap::new(),
         context,
@@ -147,6 +156,8 @@ struct Planner<'a, 'b> {
     opened: HashMap<TicketId, usize>,
     /// Tickets of items of this batch that their source edits: states of one item may arrive together.
     states: HashMap<(&'a ConnectorName, &'a ExternalId), TicketId>,
+    /// Mails of this batch: copies of one may arrive together.
+    mails: HashMap<&'a ExternalId, (&'a ConnectorName, CopyOf)>,
     /// Complaints of this batch that are in tickets: two of one matter may arrive together.
     batch: Index,
     placed: HashMap<EntryId, Neighbour>,
@@ -186,7 +197,13 @@ impl<'a> Planner<'a, '_> {
         self.plan.done.push((candidate.entry, candidate.again));
         let prior = self.known.prior.get(&candidate.entry).copied();
         let assessed = match candidate.outcome.clone() {
-            Outcome::Assessed(assessed) => assessed,
+            Outcome::Assessed(mut assessed) => {
+                if let Some(kind) = candidate.ruling.as_ref().and_then(|ruling| ruling.kind) {
+                    let verdict = &mut assessed.verdict;
+                    (verdict.kind, verdict.due_kind, verdict.kind_certain) = (kind, kind, true);
+                }
+                assessed
+            }
             Outcome::Unreadable { stage, reason } => {
                 // An entry that was issued before keeps its place, whatever a later version makes of it.
                 if prior.is_none() {
@@ -199,6 +216,7 @@ impl<'a> Planner<'a, '_> {
             self.plan.released.push(candidate.entry);
         }
         let mut decided = decide(candidate, &assessed);
+        let copy = self.copy_of(candidate, &decided);
         let settled = prior.is_some_and(|prior| prior.ticket.is_some());
         let matched = if settled { Matched::default() } else { self.compare(candidate, &assessed) };
         let mut matching = Matching::of(&assessed.signature, &matched, self.context.vocabulary);
@@ -208,11 +226,13 @@ impl<'a> Planner<'a, '_> {
                 decided.carry_on("match.issued", "来件已在工单中，重新处理不改变这一结论".to_owned());
                 (Some(ticket), relation)
             }
-            _ => match self.find(candidate, &assessed, &mut decided, &matched) {
+            _ => match self.find(candidate, &assessed, &mut decided, &matched, copy) {
                 Some(Joins { ticket, relation, sign, told }) => {
                     by_matter = told.is_none();
                     joined_by(&mut matching, sign, told);
-                    self.join(ticket, relation, assessed.verdict.urgency);
+                    if relation != Relation::Copy {
+                        self.join(ticket, relation, assessed.verdict.urgency);
+                    }
                     (Some(ticket), Some(relation))
                 }
                 None if decided.disposition == Disposition::Accept => {
@@ -222,8 +242,14 @@ impl<'a> Planner<'a, '_> {
                 None => (None, None),
             },
         };
-        if prior.is_none() {
+        let merged_copy = copy.is_some() && self.context.same_message == SameMessage::Merge;
+        if prior.is_none() && !merged_copy {
             self.alarm(candidate, &assessed);
+            self.bounced(candidate, &assessed);
+        }
+        if candidate.mail {
+            let this = (&candidate.connector, CopyOf { entry: candidate.entry, ticket });
+            self.mails.entry(&candidate.external_id).or_insert(this);
         }
         matching.related.retain(|related| Some(related.ticket) != ticket);
         if matching.sign.as_deref() == Some(MATTER) && !by_matter {
@@ -234,7 +260,7 @@ impl<'a> Planner<'a, '_> {
             self.states.insert((&candidate.connector, &candidate.external_id), ticket);
         }
         let told_before = prior.is_some_and(|prior| prior.ticket.is_some() || prior.disposition == decided.disposition);
-        if !told_before && !assessed.verdict.silent {
+        if !told_before && !assessed.verdict.silent && !merged_copy {
             self.tell(candidate, &assessed, &decided, ticket, relation, by_matter);
         }
         if let Some(ticket) = ticket {
@@ -293,6 +319,41 @@ impl<'a> Planner<'a, '_> {
         self.plan.alarms.push(alarm);
     }
 
+    /// The first copy of the same mail, if it came through another connector. Where that one is in no ticket and this one is
+    /// to be accepted, a person or other rules judged it, and this one goes its own way.
+    fn copy_of(&self, candidate: &Candidate, decided: &Decided) -> Option<CopyOf> {
+        if !candidate.mail || candidate.ruling.is_some() {
+            return None;
+        }
+        let here = self.mails.get(&candidate.external_id).filter(|(connector, _)| **connector != candidate.connector);
+        let copy = self.known.copies.get(&candidate.entry).copied().or_else(|| here.map(|(_, copy)| *copy))?;
+        (copy.ticket.is_some() || decided.disposition != Disposition::Accept).then_some(copy)
+    }
+
+    /// A notice of ours that comes back did not reach its petitioner: it counts as failed, and a person must tell them.
+    fn bounced(&mut self, candidate: &Candidate, assessed: &Assessed) {
+        let Some(status) = &assessed.verdict.complaint.thread.undelivered else { return };
+        let ours = assessed.verdict.keys.answers.iter().find(|id| self.known.answered.contains_key(*id));
+        let Some(id) = ours else { return };
+        self.plan.bounced.push((id.clone(), format!("被退回 / came back: {status}")));
+        let entry = candidate.entry;
+        let chinese = format!(
+            "一件告知被退回（{status}，退信为来件 {entry}），诉求人没有收到：请以电话等方式告知（第十三条第三项）。\
+             用 jiesu notice list --state failed 查看。"
+        );
+        let english = format!(
+            "a notice came back ({status}, entry {entry}) and its petitioner does not know: tell them another way, \
+             Article 13(3); jiesu notice list --state failed"
+        );
+        self.plan.alarms.push(NewAlarm::of_entry(
+            AlarmKind::NoticeBounced,
+            entry,
+            &candidate.connector,
+            chinese,
+            english,
+        ));
+    }
+
     /// What an entry may be the same matter as, among what is known and what came before it in this batch.
     fn compare(&self, candidate: &Candidate, assessed: &Assessed) -> Matched {
         let signature = &assessed.signature;
@@ -319,7 +380,8 @@ impl<'a> Planner<'a, '_> {
     /// message says "yes, still", and is no description of a matter.
     fn remember(&mut self, candidate: &Candidate, assessed: &Assessed, ticket: TicketId, relation: Option<Relation>) {
         let answers = relation == Some(Relation::FollowUp) && !assessed.verdict.keys.answers.is_empty();
-        if !assessed.signature.tells() || answers || assessed.verdict.complaint.thread.machine.is_some() {
+        let copies = relation == Some(Relation::Copy);
+        if !assessed.signature.tells() || answers || copies || assessed.verdict.complaint.thread.machine.is_some() {
             return;
         }
         self.plan.serials.signature += 1;
@@ -337,6 +399,7 @@ impl<'a> Planner<'a, '_> {
         assessed: &Assessed,
         decided: &mut Decided,
         matched: &Matched,
+        copy: Option<CopyOf>,
     ) -> Option<Joins> {
         let keys = &assessed.verdict.keys;
         let by_a_person = candidate.ruling.is_some();
@@ -344,6 +407,15 @@ impl<'a> Planner<'a, '_> {
             || assessed.verdict.complaint.thread.machine.is_some()
         {
             return None;
+        }
+        if let Some(joins) = self.by_ruling(candidate, assessed) {
+            return Some(joins);
+        }
+        if let Some(copy) = copy.filter(|_| self.context.same_message == SameMessage::Merge) {
+            let ticket = copy.ticket?;
+            let told = format!("同一封邮件也寄到了另一个接入点，见来件 {}", copy.entry);
+            decided.carry_on("match.copy", told.clone());
+            return Some(Joins { ticket, relation: Relation::Copy, sign: "copy", told: Some(told) });
         }
         let state = (&candidate.connector, &candidate.external_id);
         if let Some(ticket) = self.known.earlier.get(&candidate.entry).or_else(|| self.states.get(&state)) {
@@ -379,11 +451,21 @@ impl<'a> Planner<'a, '_> {
             decided.carry_on("match.follow_up", told.clone());
             return Some(Joins { ticket: *ticket, relation: Relation::FollowUp, sign: "quoted", told: Some(told) });
         }
-        if decided.disposition != Disposition::Accept {
+        // The same words to another address are meant for that address.
+        if decided.disposition != Disposition::Accept || copy.is_some() {
             return None;
         }
         let by_words = self.context.join_other_words.then_some(matched);
         self.same_text(candidate, assessed).or_else(|| self.same_matter(by_words?))
+    }
+
+    /// The ticket that a person says it belongs to.
+    fn by_ruling(&self, candidate: &Candidate, assessed: &Assessed) -> Option<Joins> {
+        let number = candidate.ruling.as_ref()?.into?;
+        let ticket = *self.known.quoted.get(&number)?;
+        let own = assessed.petitioner_keys.iter().any(|key| self.known.belongs.contains(&(key.clone(), ticket)));
+        let relation = if own { Relation::Repeat } else { Relation::CoReport };
+        Some(Joins { ticket, relation, sign: "person", told: Some(format!("由工作人员并入工单 {number}")) })
     }
 
     /// The ticket of the very same text, if a person has not said that this entry is not its.
@@ -485,6 +567,7 @@ impl<'a> Planner<'a, '_> {
                 number: known.number,
                 kind: assessed.verdict.kind,
                 complete_due: known.complete_due,
+                ask: decided.grounds.advice.as_deref().filter(|_| decided.disposition == Disposition::Accept),
             },
             (Some(known), Some(Relation::Repeat), _) => {
                 Occasion::Repeat { number: known.number, times: known.repeats + 1 }
@@ -546,7 +629,10 @@ fn decide(candidate: &Candidate, assessed: &Assessed) -> Decided {
     match &candidate.ruling {
         Some(ruling) => Decided {
             disposition: ruling.disposition,
-            grounds: Grounds { advice: None, ..own_grounds("person", ruling.article, ruling.reason.clone()) },
+            grounds: Grounds {
+                advice: ruling.advice.clone(),
+                ..own_grounds("person", ruling.article, ruling.reason.clone())
+            },
             actor: ruling.actor.clone(),
             reason: Some(ruling.reason.clone()),
         },

@@ -47,7 +47,8 @@ impl Joined {
 
     pub(super) fn add(&mut self, relation: Relation) {
         match relation {
-            Relation::Opened => {}
+            // A copy adds nothing to its ticket.
+            Relation::Opened | Relation::Copy => {}
             Relation::Repeat => self.repeats += 1,
             Relation::CoReport => self.co_reports += 1,
             Relation::FollowUp => self.follow_ups += 1,
@@ -189,6 +190,8 @@ pub struct Plan {
     pub queue: Vec<NewQueueItem>,
     /// Notices to write.
     pub notices: Vec<NewNotice>,
+    /// Notices of ours that came back, by message id, with the reason.
+    pub bounced: Vec<(String, String)>,
     /// Alarms to raise.
     pub alarms: Vec<NewAlarm>,
     /// Entries to quarantine, with stage and reason.

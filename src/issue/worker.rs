@@ -12,7 +12,7 @@ use connectors::{
     clock::{Clock, ZONE},
     complaint::{Channel, Complaint, Petitioner},
     contract::Answering,
-    entry::{ConnectorName, RawEntry, Revision},
+    entry::{ConnectorName, Form, RawEntry, Revision},
 };
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::{Mutex, Notify};
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Assessed, Candidate, Outcome, Recall, Route,
+    Assessed, Candidate, Outcome, Recall, Route, SameMessage,
     plan::{self, Context},
     planned::Plan,
     recall::namesake,
@@ -64,6 +64,8 @@ pub struct IssueOptions {
     pub remembered: usize,
     /// Whether the same matter in other words joins its ticket, rather than being linked to it.
     pub join_other_words: bool,
+    /// What one mail to several of our addresses comes to.
+    pub same_message: SameMessage,
     /// How long after its last complaint the same words still mean the same matter; later they open a ticket anew.
     pub repeat_window: Duration,
 }
@@ -201,6 +203,7 @@ impl Issuer {
     async fn work(&self, stop: Option<&CancellationToken>) -> Result<Option<usize>, IssueError> {
         let Some(mut lease) = self.lease().await? else { return Ok(None) };
         let mut renewed = self.clock.now();
+        self.store.release_rulings(renewed).await?;
         if self.tools.matching {
             self.recall.lock().await.catch_up(&self.store, &lease, &self.tools.vocabulary, self.since(renewed)).await?;
         } else {
@@ -333,6 +336,7 @@ impl Issuer {
             frequencies: recall.frequencies(),
             vocabulary: &self.tools.vocabulary,
             join_other_words: self.options.join_other_words,
+            same_message: self.options.same_message,
             random: &mut random,
         };
         // A panic here would end issuing for good, and the same batch would be the first one after a restart.
@@ -407,11 +411,14 @@ impl Tools {
                 (Outcome::Unreadable { stage: "assess", reason: "the reader failed on it".to_owned() }, Route::None)
             });
         let (outcome, route) = assessed;
+        let has_id = matches!(&outcome, Outcome::Assessed(assessed)
+            if assessed.verdict.complaint.thread.message_id.is_some());
         Candidate {
             entry: pending.id,
             connector: pending.connector,
             external_id: pending.external_id,
             revised: pending.revision != Revision::only(),
+            mail: pending.form == Form::Mail && has_id,
             channel,
             received_at: pending.received_at,
             outcome,
@@ -437,7 +444,8 @@ impl Tools {
             connector.ok_or(("normalise", format!("connector {} is not known any more", pending.connector)))?;
         let complaint = self.read(pending, connector)?;
         let mut verdict = self.rulebook.assessor().assess(complaint, connector.channel(), pending.received_at);
-        verdict.silent |= !self.notify || !connector.notifies();
+        let told = pending.source_time.or(verdict.complaint.made_at).map(|stamp| stamp.at);
+        verdict.silent |= !self.notify || !connector.notifies() || connector.is_back_fill(told, &self.texts.zone);
         let petitioner = std::mem::take(&mut verdict.complaint.petitioner);
         let seal_error = |error: crate::seal::SealError| ("seal", error.to_string());
         let id = pending.id.to_string();

@@ -10,6 +10,7 @@ use super::{
 
 /// What two complaints have in common, and what keeps them apart.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about two texts")]
 pub struct Comparison {
     /// How much of the better contained title stands in the other complaint, from 0 to 1, by weight.
     pub title_most: f32,
@@ -183,7 +184,7 @@ pub fn compare(left: &Signature, right: &Signature, frequencies: &Frequencies) -
     let mut conflicts = conflicts(left, right, !names.is_empty(), exact);
     // Who writes the same text again under another title means the same.
     let copies = wording >= COPY && beyond >= COPY;
-    if !copies && !(title_both >= TITLES && beyond >= MUCH) {
+    if !(copies || title_both >= TITLES && beyond >= MUCH) {
         conflicts.extend(other_trouble(left, right));
     }
     let ranked = |signature: &Signature, text: &String| {
@@ -202,9 +203,9 @@ pub fn compare(left: &Signature, right: &Signature, frequencies: &Frequencies) -
         title_least,
         wording,
         beyond,
-        title_beyond,
         shared,
         names,
+        title_beyond,
         topics,
         subject,
         exact,

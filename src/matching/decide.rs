@@ -118,8 +118,8 @@ fn news(new: &Signature, old: &Signature) -> bool {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 pub struct Matching {
-    /// By which sign it was joined to its ticket: "revision", "answer", "quoted", "text", "matter"; nothing where it
-    /// opened one.
+    /// By which sign it was joined to its ticket: "revision", "answer", "quoted", "text", "matter", "person"; nothing where
+    /// it opened one.
     pub sign: Option<String>,
     /// The entry that it was compared with.
     pub entry: Option<EntryId>,

@@ -69,11 +69,24 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads numbers that tell things apart, and nothing else.
-    pub(super) fn read_numbers(&mut self, text: &str) {
+    /// Reads numbers that tell things apart and regions, and nothing else.
+    pub(super) fn read_address(&mut self, text: &str) {
         for run in runs(text) {
             self.units(&run, true);
+            self.regions(&run, true);
         }
+    }
+
+    /// Regions other than the city itself, and where in the run they stand.
+    fn regions(&mut self, run: &str, head: bool) -> Vec<(usize, usize)> {
+        let found: Vec<(usize, usize)> = self.vocabulary.regions.find(run).map(|(from, to, ())| (from, to)).collect();
+        for (from, to) in &found {
+            if run[*from..*to] != self.vocabulary.home {
+                let core = u8::try_from(run[*from..*to].chars().count()).unwrap_or(u8::MAX);
+                self.name(Name { kind: NameKind::Region, text: run[*from..*to].to_owned(), core, head });
+            }
+        }
+        found
     }
 
     /// Reads names, and nothing else.
@@ -147,14 +160,7 @@ impl<'a> Reader<'a> {
     fn names(&mut self, run: &str, head: bool) -> Vec<(usize, usize)> {
         let mut floor = 0;
         let mut spans: Vec<(usize, usize)> = Vec::new();
-        let mut regions: Vec<(usize, usize)> = Vec::new();
-        for (from, to, ()) in self.vocabulary.regions.find(run) {
-            regions.push((from, to));
-            if run[from..to] != self.vocabulary.home {
-                let core = u8::try_from(run[from..to].chars().count()).unwrap_or(u8::MAX);
-                self.name(Name { kind: NameKind::Region, text: run[from..to].to_owned(), core, head });
-            }
-        }
+        let regions = self.regions(run, head);
         // The name that ended last, and where: 锦绣花园 + 小区 is one name.
         let mut last: Option<(usize, usize)> = None;
         let mut at = 0;

@@ -182,6 +182,7 @@ impl Outbox {
             message_id: notice.message_id.clone(),
             to,
             about: notice.about.clone(),
+            occasion: notice.occasion,
             answers: notice.answers.clone(),
             subject: notice.subject.clone(),
             text: notice.body.clone(),

@@ -20,6 +20,8 @@ pub enum Occasion<'a> {
         kind: Kind,
         /// When it is due.
         complete_due: Option<Timestamp>,
+        /// What the petitioner left out and is asked for (Article 13(4)).
+        ask: Option<&'a str>,
     },
     /// The same petitioner said the same again.
     Repeat {
@@ -93,13 +95,13 @@ impl Texts {
     /// Composes the notice for an occasion about something titled `title`.
     pub fn compose(&self, occasion: &Occasion<'_>, title: Option<&str>) -> Composed {
         let (template, token, lines) = match occasion {
-            Occasion::Receipt { number, kind, complete_due } => (
+            Occasion::Receipt { number, kind, complete_due, ask } => (
                 "receipt",
                 Some(number.token()),
                 vec![
                     format!("您反映的事项已受理，工单编号 {number}，类别为“{}”。", kind.chinese()),
                     self.due(*complete_due),
-                    "补充情况请直接回复本邮件，或致电时报出工单编号。".to_owned(),
+                    format!("{}补充情况请直接回复本邮件，或致电时报出工单编号。", ask.unwrap_or_default()),
                 ],
             ),
             Occasion::Repeat { number, times } => (

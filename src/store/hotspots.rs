@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Store, StoreError, error::failed, row};
 use crate::{
     assess::{Kind, ShownComplaint, Urgency},
-    ids::{EntryId, TicketId},
+    ids::EntryId,
     matching::Matching,
     number::TicketNumber,
 };
@@ -59,34 +59,33 @@ impl Store {
         least: i64,
         limit: usize,
     ) -> Result<Vec<HotSpot>, StoreError> {
-        let tickets = sqlx::query(
-            "SELECT id, number, entry_id, kind, urgency, co_reports FROM ticket
-             WHERE co_reports > 0 AND updated_at >= $1 AND merged_into IS NULL ORDER BY co_reports DESC, id LIMIT $2",
+        let rows = sqlx::query(
+            "SELECT shared.id, shared.number, shared.entry_id, shared.kind, shared.urgency, shared.co_reports,
+                 COUNT(*) AS complaints, COUNT(CASE WHEN issued_at >= $1 THEN 1 END) AS recent,
+                 COUNT(CASE WHEN issued_at >= $2 AND issued_at < $1 THEN 1 END) AS earlier,
+                 MIN(issued_at) AS first_at, MAX(issued_at) AS last_at
+             FROM (SELECT id, number, entry_id, kind, urgency, co_reports FROM ticket
+                   WHERE co_reports > 0 AND updated_at >= $1 AND merged_into IS NULL
+                   ORDER BY co_reports DESC, id LIMIT $3) shared
+             JOIN complaint ON complaint.ticket_id = shared.id
+             GROUP BY shared.id, shared.number, shared.entry_id, shared.kind, shared.urgency, shared.co_reports",
         )
         .bind(row::micros(since))
+        .bind(row::micros(before))
         .bind(LOOKED_AT)
         .fetch_all(&self.read)
         .await
         .map_err(failed("reading hot spots"))?;
-        let mut spots = Vec::new();
-        for found in &tickets {
-            let ticket = TicketId(row::get(found, "id")?);
-            let counted = sqlx::query(
-                "SELECT COUNT(*) AS complaints, COUNT(CASE WHEN issued_at >= $1 THEN 1 END) AS recent,
-                     COUNT(CASE WHEN issued_at >= $2 AND issued_at < $1 THEN 1 END) AS before,
-                     MIN(issued_at) AS first_at, MAX(issued_at) AS last_at FROM complaint WHERE ticket_id = $3",
-            )
-            .bind(row::micros(since))
-            .bind(row::micros(before))
-            .bind(ticket.0)
-            .fetch_one(&self.read)
-            .await
-            .map_err(failed("counting a hot spot"))?;
-            let recent: i64 = row::get(&counted, "recent")?;
-            if recent < least {
-                continue;
+        let mut counted = Vec::new();
+        for found in &rows {
+            let (recent, earlier): (i64, i64) = (row::get(found, "recent")?, row::get(found, "earlier")?);
+            if recent >= least {
+                counted.push((recent, recent - earlier, row::get::<i64>(found, "id")?, found));
             }
-            let earlier: i64 = row::get(&counted, "before")?;
+        }
+        counted.sort_by_key(|(recent, growth, id, _)| (std::cmp::Reverse(*recent), std::cmp::Reverse(*growth), *id));
+        let mut spots = Vec::new();
+        for (recent, growth, _, found) in counted.into_iter().take(limit) {
             let (title, place) = self.title_and_place(EntryId(row::get(found, "entry_id")?)).await?;
             spots.push(HotSpot {
                 number: row::word(found, "ticket", "number", |number| number.parse().ok())?,
@@ -94,17 +93,15 @@ impl Store {
                 place,
                 kind: row::word(found, "ticket", "kind", Kind::parse)?,
                 urgency: row::word(found, "ticket", "urgency", Urgency::parse)?,
-                complaints: row::get(&counted, "complaints")?,
+                complaints: row::get(found, "complaints")?,
                 co_reports: row::get(found, "co_reports")?,
                 recent,
-                before: earlier,
-                growth: recent - earlier,
-                first_at: row::moment(&counted, "first_at")?,
-                last_at: row::moment(&counted, "last_at")?,
+                before: recent - growth,
+                growth,
+                first_at: row::moment(found, "first_at")?,
+                last_at: row::moment(found, "last_at")?,
             });
         }
-        spots.sort_by_key(|spot| (std::cmp::Reverse(spot.recent), std::cmp::Reverse(spot.growth)));
-        spots.truncate(limit);
         Ok(spots)
     }
 
@@ -120,7 +117,7 @@ impl Store {
             Some(_) => Some(row::json(&found, "complaint", "matching")?),
             None => None,
         };
-        let title = shown.subject.unwrap_or_else(|| shown.body.chars().take(60).collect());
+        let title = shown.title();
         Ok((title, shown.place.or(matching.and_then(|matching| matching.place))))
     }
 }

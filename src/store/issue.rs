@@ -20,7 +20,7 @@ use crate::{
     assess::{Disposition, Urgency},
     ids::{EntryId, TicketId},
     issue::{
-        Known, KnownTicket, Prior, Relation, Ruling,
+        CopyOf, Known, KnownTicket, Prior, Relation, Ruling,
         planned::{Plan, Serials},
     },
     number::TicketNumber,
@@ -69,6 +69,8 @@ pub struct Questions {
     pub quoting: Vec<Vec<u8>>,
     /// Entries that may be a later state of something issued before.
     pub revised: Vec<(EntryId, ConnectorName, ExternalId)>,
+    /// Mails that may have come through another connector.
+    pub copies: Vec<(EntryId, ConnectorName, ExternalId)>,
     /// Entries that were issued before.
     pub again: Vec<EntryId>,
     /// For each entry, the complaints that the index offers.
@@ -215,6 +217,7 @@ impl Issuing {
                 known.earlier.insert(*entry, TicketId(row::get(&found, "ticket_id")?));
             }
         }
+        self.known_copies(questions, &mut known).await?;
         for ids in questions.again.chunks(LIST) {
             let sql = format!(
                 "SELECT entry_id, ticket_id, relation, disposition FROM complaint WHERE entry_id IN ({})",
@@ -239,6 +242,33 @@ impl Issuing {
         self.known_neighbours(questions, &mut known).await?;
         self.known_tickets(&mut known).await?;
         Ok(known)
+    }
+
+    /// The first entry of the same name that another connector brought and that is issued.
+    async fn known_copies(&mut self, questions: &Questions, known: &mut Known) -> Result<(), StoreError> {
+        for asked in questions.copies.chunks(LIST) {
+            let sql = format!(
+                "SELECT entry.id, entry.connector, entry.external_id, complaint.ticket_id
+                 FROM entry JOIN complaint ON complaint.entry_id = entry.id
+                 WHERE entry.form = 'mail' AND entry.external_id IN ({}) ORDER BY entry.id DESC",
+                places(0, asked.len())
+            );
+            let query = asked
+                .iter()
+                .fold(sqlx::query(AssertSqlSafe(sql)), |query, (.., name)| query.bind(name.as_str().to_owned()));
+            for found in self.all(query, "matching copies of mails").await? {
+                let (connector, name): (String, String) =
+                    (row::get(&found, "connector")?, row::get(&found, "external_id")?);
+                let ticket: Option<i64> = row::get(&found, "ticket_id")?;
+                let copy = CopyOf { entry: EntryId(row::get(&found, "id")?), ticket: ticket.map(TicketId) };
+                for (entry, own, own_name) in asked {
+                    if own_name.as_str() == name && own.as_str() != connector && *entry != copy.entry {
+                        known.copies.insert(*entry, copy);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn known_quoted(&mut self, questions: &Questions, known: &mut Known) -> Result<(), StoreError> {
@@ -279,6 +309,7 @@ impl Issuing {
         ids.extend(known.answered.values().flatten());
         ids.extend(known.quoted.values());
         ids.extend(known.earlier.values());
+        ids.extend(known.copies.values().filter_map(|copy| copy.ticket));
         ids.extend(known.prior.values().filter_map(|prior| prior.ticket));
         ids.extend(known.neighbours.values().map(|neighbour| neighbour.ticket));
         let mut merged: HashMap<TicketId, TicketId> = HashMap::new();

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 
-use super::{Store, StoreError, Write, error::failed, row};
+use super::{Store, StoreError, Write, error::failed, row, withheld::may_be_ruled_on};
 use crate::{ids::EntryId, issue::Ruling};
 
 /// A row of the audit trail.
@@ -151,40 +151,56 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let found = sqlx::query(
-            "SELECT entry.id, complaint.ticket_id FROM entry LEFT JOIN complaint ON complaint.entry_id = entry.id
-             WHERE entry.id = $1",
-        )
-        .bind(entry.0)
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(failed("finding an entry"))?;
-        let Some(found) = found else {
-            return Err(StoreError::Missing { what: "entry", name: entry.to_string() });
-        };
-        let ticket: Option<i64> = row::get(&found, "ticket_id")?;
-        if ticket.is_some() && ruling.is_some() {
-            return Err(StoreError::Conflict(format!(
-                "entry {entry} is in a ticket already; the handling system decides about its ticket"
-            )));
+        match may_be_ruled_on(&mut transaction, entry).await {
+            // What is in a ticket can be assessed anew: it stays there.
+            Err(StoreError::Conflict(_)) if ruling.is_none() => {}
+            allowed => allowed?,
         }
-        let text = ruling
-            .map(serde_json::to_string)
-            .transpose()
-            .map_err(|_| StoreError::Unreadable { table: "pending", what: "ruling" })?;
-        sqlx::query(
-            "INSERT INTO pending (entry_id, again, ruling) VALUES ($1, 1, $2)
-             ON CONFLICT (entry_id) DO UPDATE SET again = pending.again + 1,
-                 ruling = COALESCE(excluded.ruling, pending.ruling)",
-        )
-        .bind(entry.0)
-        .bind(text)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed("putting an entry back on the work list"))?;
+        put_back(&mut transaction, entry, ruling).await?;
         write_down(&mut transaction, act, now).await?;
         transaction.commit().await.map_err(failed("putting an entry back on the work list"))
     }
+
+    /// What was done to a thing by actions that begin with `actions`, newest first.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn audit_of(&self, subject: &str, actions: &str, limit: i64) -> Result<Vec<AuditRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT seq, at, actor, action, subject, reason, previous, hash FROM audit
+             WHERE subject = $1 AND action LIKE $2 ORDER BY seq DESC LIMIT $3",
+        )
+        .bind(subject.to_owned())
+        .bind(format!("{actions}%"))
+        .bind(limit)
+        .fetch_all(&self.read)
+        .await
+        .map_err(failed("reading the audit trail"))?;
+        rows.iter().map(audit_row).collect()
+    }
+}
+
+/// Puts an entry on the work list again. A ruling that still waits there is not forgotten.
+pub(super) async fn put_back(
+    transaction: &mut Write,
+    entry: EntryId,
+    ruling: Option<&Ruling>,
+) -> Result<(), StoreError> {
+    let text = ruling
+        .map(serde_json::to_string)
+        .transpose()
+        .map_err(|_| StoreError::Unreadable { table: "pending", what: "ruling" })?;
+    sqlx::query(
+        "INSERT INTO pending (entry_id, again, ruling) VALUES ($1, 1, $2)
+         ON CONFLICT (entry_id) DO UPDATE SET again = pending.again + 1,
+             ruling = COALESCE(excluded.ruling, pending.ruling)",
+    )
+    .bind(entry.0)
+    .bind(text)
+    .execute(&mut **transaction)
+    .await
+    .map_err(failed("putting an entry back on the work list"))?;
+    Ok(())
 }
 
 /// Writes down an act within the transaction that does it.

@@ -245,12 +245,7 @@ impl Store {
             &mut transaction,
         )
         .await?;
-        let ruling = Ruling {
-            actor: asked.actor.to_owned(),
-            disposition: Disposition::Accept,
-            article: Article::new(12),
-            reason: asked.reason.to_owned(),
-        };
+        let ruling = Ruling::new(asked.actor, Disposition::Accept, Article::new(12), asked.reason);
         run(
             sqlx::query(
                 "INSERT INTO pending (entry_id, again, ruling) VALUES ($1, 1, $2)
@@ -298,7 +293,7 @@ impl Store {
     }
 
     /// A transaction that no issuing transaction runs beside: it holds the row that issuing is fenced by.
-    async fn begin_apart_from_issuing(&self) -> Result<Write, StoreError> {
+    pub(super) async fn begin_apart_from_issuing(&self) -> Result<Write, StoreError> {
         let mut transaction = self.begin().await?;
         run(sqlx::query("UPDATE lease SET epoch = epoch WHERE name = 'issue'"), &mut transaction).await?;
         Ok(transaction)
@@ -425,7 +420,7 @@ async fn recount(
 }
 
 /// Lets the ticket be delivered as it is now.
-async fn queue(
+pub(super) async fn queue(
     transaction: &mut Write,
     ticket: TicketId,
     event: Relation,

@@ -24,6 +24,7 @@ const SCRIPTS: &[(i64, &str, &str, &str)] = &[
     ),
     (4, "watch", include_str!("../../migrations/0004_watch.sql"), include_str!("../../migrations/0004_watch.sql")),
     (5, "portal", include_str!("../../migrations/0005_portal.sql"), include_str!("../../migrations/0005_portal.sql")),
+    (7, "copies", include_str!("../../migrations/0007_copies.sql"), include_str!("../../migrations/0007_copies.sql")),
     (9, "rules", include_str!("../../migrations/0009_rules.sql"), include_str!("../../migrations/0009_rules.sql")),
     (
         6,
@@ -37,6 +38,8 @@ const SCRIPTS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../migrations/0010_console.sqlite.sql"),
         include_str!("../../migrations/0010_console.postgres.sql"),
     ),
+    (14, "desk", include_str!("../../migrations/0014_desk.sql"), include_str!("../../migrations/0014_desk.sql")),
+    (15, "pages", include_str!("../../migrations/0015_pages.sql"), include_str!("../../migrations/0015_pages.sql")),
 ];
 
 pub(super) async fn run(pool: &AnyPool, dialect: Dialect) -> Result<(), StoreError> {

@@ -19,13 +19,16 @@
 //! | [`reconcile`] | what sources hold beside what was stored |
 //! | [`portal`] | query codes, and what citizens may learn by them |
 //! | [`rules`] | published rules, and which are in force |
-//! | [`read`] | what the API and the command line show |
+//! | [`read`], [`search`] | what the API, the command line and the console show; which entries |
+//! | [`withheld`] | rulings that can still be taken back |
+//! | [`desk`] | what stands around one entry or ticket; a ticket's kind changed by hand |
 
 pub mod accounts;
 pub mod alarms;
 mod batch;
 pub mod connectors;
 mod defined;
+pub mod desk;
 mod error;
 pub mod fragments;
 pub mod habits;
@@ -45,8 +48,11 @@ pub mod read;
 pub mod reconcile;
 mod row;
 pub mod rules;
+pub mod rulings;
+pub mod search;
 pub mod sessions;
 pub mod tally;
+pub mod withheld;
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use connectors::entry::{ConnectorName, ExternalId};
+use connectors::{
+    entry::{ConnectorName, ExternalId},
+    occasion::Occasion,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, any::AnyRow};
@@ -24,6 +27,8 @@ pub struct DueNotice {
     pub connector: ConnectorName,
     /// What the source calls the item that is answered.
     pub about: ExternalId,
+    /// What became of it.
+    pub occasion: Option<Occasion>,
     /// Our message's id.
     pub message_id: String,
     /// Where a mail goes, sealed.
@@ -135,7 +140,7 @@ impl Store {
     /// Where the database fails.
     pub async fn due_notices(&self, now: Timestamp, limit: i64) -> Result<Vec<DueNotice>, StoreError> {
         let rows = sqlx::query(
-            "SELECT notice.id, entry_id, notice.connector, external_id, message_id, sealed_recipient, recipient_key,
+            "SELECT notice.id, entry_id, notice.connector, external_id, template, message_id, sealed_recipient, recipient_key,
                  answers, subject, body, attempts
              FROM notice JOIN entry ON entry.id = notice.entry_id
              WHERE state = 'pending' AND next_attempt_at <= $1 ORDER BY next_attempt_at, notice.id LIMIT $2",
@@ -241,10 +246,10 @@ impl Store {
     }
 }
 
-const SHOWN: &str =
+pub(super) const SHOWN: &str =
     "SELECT id, entry_id, template, subject, body, state, reason, attempts, created_at, sent_at FROM notice";
 
-fn shown(found: &AnyRow) -> Result<ShownNotice, StoreError> {
+pub(super) fn shown(found: &AnyRow) -> Result<ShownNotice, StoreError> {
     Ok(ShownNotice {
         id: row::get(found, "id")?,
         entry: EntryId(row::get(found, "entry_id")?),
@@ -266,6 +271,7 @@ fn due(found: &AnyRow) -> Result<DueNotice, StoreError> {
         entry: EntryId(row::get(found, "entry_id")?),
         connector: row::word(found, "notice", "connector", |name| name.parse().ok())?,
         about: ExternalId::new(&row::get::<String>(found, "external_id")?),
+        occasion: Occasion::parse(&row::get::<String>(found, "template")?),
         message_id: row::get(found, "message_id")?,
         sealed_recipient: sealed.map(Sealed::stored),
         recipient_key: row::get(found, "recipient_key")?,

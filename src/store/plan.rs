@@ -34,9 +34,9 @@ const SIGNATURES: ManyRows = ManyRows {
 
 const DECISIONS: ManyRows = ManyRows {
     doing: "noting decisions",
-    head: "INSERT INTO decision (entry_id, at, actor, disposition, article, rule, reason, ticket_id) VALUES ",
+    head: "INSERT INTO decision (entry_id, at, actor, disposition, article, rule, reason, ticket_id, grounds) VALUES ",
     tail: "",
-    columns: 8,
+    columns: 9,
 };
 
 const PETITIONER_KEYS: ManyRows = ManyRows {
@@ -105,6 +105,14 @@ pub(super) async fn write(transaction: &mut Write, dialect: Dialect, plan: &Plan
             query.bind(entry.0).bind(now).bind(*stage).bind(reason.clone())
         })
         .await?;
+    for (message_id, reason) in &plan.bounced {
+        sqlx::query("UPDATE notice SET state = 'failed', reason = $1 WHERE message_id = $2 AND state = 'sent'")
+            .bind(reason.clone())
+            .bind(message_id.clone())
+            .execute(&mut **transaction)
+            .await
+            .map_err(failed("noting a notice that came back"))?;
+    }
     for alarm in &plan.alarms {
         super::alarms::raise(transaction, alarm, plan.now).await?;
     }
@@ -206,6 +214,7 @@ async fn complaints(transaction: &mut Write, dialect: Dialect, plan: &Plan) -> R
                 .bind(complaint.grounds.rule.clone())
                 .bind(complaint.reason.clone())
                 .bind(complaint.ticket.map(|ticket| ticket.0))
+                .bind(to_json(&complaint.grounds))
         })
         .await?;
     PETITIONER_KEYS

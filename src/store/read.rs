@@ -154,6 +154,8 @@ pub struct EntrySummary {
     pub ticket: Option<TicketNumber>,
     /// Title, masked.
     pub subject: Option<String>,
+    /// Title, or else the beginning of the text, masked.
+    pub title: Option<String>,
     /// The article it was decided on.
     pub article: Option<String>,
     /// The rule.
@@ -194,19 +196,8 @@ pub struct DecisionView {
     pub rule: String,
     /// Why, where a person decided.
     pub reason: Option<String>,
-}
-
-/// Which entries a list shows.
-#[derive(Debug, Clone, Default)]
-pub struct EntryFilter {
-    /// Of this connector.
-    pub connector: Option<ConnectorName>,
-    /// In this place.
-    pub place: Option<Place>,
-    /// Of the petitioner with this keyed hash.
-    pub petitioner: Option<Vec<u8>>,
-    /// Older than this one.
-    pub before: Option<EntryId>,
+    /// What it rested on; decisions of earlier versions, and those about tickets, have none.
+    pub grounds: Option<Grounds>,
 }
 
 /// How many entries there are and where they ended: the sum check.
@@ -251,7 +242,7 @@ const TICKET: &str = "SELECT id, number, channel, kind, urgency, opened_at, assi
                       repeats, co_reports, follow_ups, revisions, \
                       (SELECT kept.number FROM ticket kept WHERE kept.id = ticket.merged_into) AS kept FROM ticket";
 
-const COMPLAINT: &str = "SELECT entry_id, relation, disposition, grounds, kind, kind_certain, urgency, issued_at, shown, \
+pub(super) const COMPLAINT: &str = "SELECT entry_id, relation, disposition, grounds, kind, kind_certain, urgency, issued_at, shown, \
                          matching \
                          FROM complaint";
 
@@ -343,37 +334,6 @@ impl Store {
         rows.iter().map(complaint).collect()
     }
 
-    /// Entries, newest first.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub async fn entries(&self, filter: &EntryFilter, limit: i64) -> Result<Vec<EntrySummary>, StoreError> {
-        let mut conditions = vec!["entry.id < $1".to_owned()];
-        let mut number = 2;
-        if filter.connector.is_some() {
-            number += 1;
-            conditions.push(format!("entry.connector = ${number}"));
-        }
-        if let Some(place) = filter.place {
-            conditions.push(format!("{PLACE} = '{}'", place.as_str()));
-        }
-        if filter.petitioner.is_some() {
-            number += 1;
-            conditions.push(format!("entry.id IN (SELECT entry_id FROM petitioner_key WHERE key = ${number})"));
-        }
-        let sql = summary_sql(&conditions.join(" AND "));
-        let mut query =
-            sqlx::query(AssertSqlSafe(sql)).bind(filter.before.map_or(i64::MAX, |before| before.0)).bind(limit);
-        if let Some(connector) = &filter.connector {
-            query = query.bind(connector.as_str().to_owned());
-        }
-        if let Some(petitioner) = &filter.petitioner {
-            query = query.bind(petitioner.clone());
-        }
-        let rows = query.fetch_all(&self.read).await.map_err(failed("reading entries"))?;
-        rows.iter().map(summary).collect()
-    }
-
     /// One entry's whole story.
     ///
     /// # Errors
@@ -387,7 +347,7 @@ impl Store {
             .map_err(failed("reading an entry"))?;
         let Some(found) = found else { return Err(StoreError::Missing { what: "entry", name: id.to_string() }) };
         let decisions = sqlx::query(
-            "SELECT at, actor, disposition, article, rule, reason FROM decision WHERE entry_id = $1 ORDER BY id",
+            "SELECT at, actor, disposition, article, rule, reason, grounds FROM decision WHERE entry_id = $1 ORDER BY id",
         )
         .bind(id.0)
         .fetch_all(&self.read)
@@ -498,7 +458,7 @@ impl Store {
     }
 }
 
-fn summary_sql(conditions: &str) -> String {
+pub(super) fn summary_sql(conditions: &str) -> String {
     format!(
         "SELECT entry.id, entry.connector, entry.external_id, entry.revision, entry.received_at, entry.form, entry.size,
              entry.remarks, {PLACE} AS place, ticket.number, complaint.shown, complaint.article, complaint.rule,
@@ -510,7 +470,7 @@ fn summary_sql(conditions: &str) -> String {
     )
 }
 
-fn summary(found: &AnyRow) -> Result<EntrySummary, StoreError> {
+pub(super) fn summary(found: &AnyRow) -> Result<EntrySummary, StoreError> {
     let shown: Option<String> = row::get(found, "shown")?;
     let shown: Option<ShownComplaint> = shown
         .map(|text| serde_json::from_str(&text))
@@ -527,6 +487,7 @@ fn summary(found: &AnyRow) -> Result<EntrySummary, StoreError> {
         size: row::get(found, "size")?,
         place: row::word(found, "entry", "place", Place::parse)?,
         ticket: number.and_then(|number| number.parse().ok()),
+        title: shown.as_ref().map(ShownComplaint::title),
         subject: shown.and_then(|shown| shown.subject),
         article: row::get(found, "article")?,
         rule: row::get(found, "rule")?,
@@ -555,7 +516,7 @@ fn ticket(found: &AnyRow) -> Result<TicketView, StoreError> {
     })
 }
 
-fn complaint(found: &AnyRow) -> Result<ComplaintView, StoreError> {
+pub(super) fn complaint(found: &AnyRow) -> Result<ComplaintView, StoreError> {
     let relation: Option<String> = row::get(found, "relation")?;
     Ok(ComplaintView {
         entry: EntryId(row::get(found, "entry_id")?),
@@ -583,5 +544,9 @@ fn decision(found: &AnyRow) -> Result<DecisionView, StoreError> {
         article: row::get(found, "article")?,
         rule: row::get(found, "rule")?,
         reason: row::get(found, "reason")?,
+        grounds: match row::get::<Option<String>>(found, "grounds")? {
+            Some(_) => row::json(found, "decision", "grounds")?,
+            None => None,
+        },
     })
 }

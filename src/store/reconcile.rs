@@ -234,6 +234,14 @@ impl Store {
                 let quarantined: i64 = row::get(&found, "quarantined")?;
                 known.insert(row::get(&found, "external_id")?, quarantined != 0);
             }
+            // Pieces whose item is not whole yet, or makes no entry by the connector's settings, are stored as well.
+            let sql =
+                format!("SELECT DISTINCT item FROM fragment WHERE connector = $1 AND item IN ({})", places.join(", "));
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(name.as_str().to_owned());
+            let query = ids.iter().fold(query, |query, id| query.bind((*id).to_owned()));
+            for found in query.fetch_all(&self.read).await.map_err(failed("looking for what a source holds"))? {
+                known.entry(row::get(&found, "item")?).or_insert(false);
+            }
         }
         Ok(known)
     }

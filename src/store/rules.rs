@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 
 use super::{
-    Store, StoreError,
+    Store, StoreError, Write,
     error::failed,
     issue::{PendingEntry, pending_entry},
     journal::{Act, write_down},
@@ -17,6 +17,8 @@ use crate::{assess::Disposition, ids::EntryId};
 /// A version of the rules, without its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RuleVersion {
+    /// Its number: versions are counted in the order in which they were published.
+    pub number: i64,
     /// As dispositions name it.
     pub version: String,
     /// Where it came from: `shipped`, `file` or `published`.
@@ -65,6 +67,34 @@ impl RuleOrigin {
     }
 }
 
+/// How far the rules have come: whoever changes them says what they had before them, so that nobody undoes unseen what
+/// somebody else has just done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RulesState {
+    /// The last version that was published, not counting what came with the program.
+    published: i64,
+    /// The last time that a version was put in force.
+    activated: i64,
+}
+
+impl std::fmt::Display for RulesState {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}-{}", self.published, self.activated)
+    }
+}
+
+impl std::str::FromStr for RulesState {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (published, activated) = text.split_once('-').unwrap_or((text, ""));
+        Ok(Self { published: published.parse()?, activated: activated.parse()? })
+    }
+}
+
+const STATE: &str = "SELECT COALESCE((SELECT MAX(id) FROM rule_version WHERE origin <> 'shipped'), 0) AS published,
+     COALESCE((SELECT MAX(id) FROM rule_activation), 0) AS activated";
+
 /// A stored entry that rules are tried on.
 #[derive(Debug)]
 pub struct TrialEntry {
@@ -88,23 +118,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
-        let done = sqlx::query(
-            "INSERT INTO rule_version (version, text, origin, actor, note, published_at) VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT (version) DO NOTHING",
-        )
-        .bind(version.to_owned())
-        .bind(text.to_owned())
-        .bind(origin.as_str())
-        .bind(act.actor.to_owned())
-        .bind(act.reason.map(str::to_owned))
-        .bind(row::micros(now))
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed("publishing rules"))?;
-        let new = done.rows_affected() > 0;
-        if new && origin != RuleOrigin::Shipped {
-            write_down(&mut transaction, act, now).await?;
-        }
+        let act = Act { subject: version, ..act };
+        let new = publish(&mut transaction, text, origin, act, now).await?;
         transaction.commit().await.map_err(failed("publishing rules"))?;
         Ok(new)
     }
@@ -115,22 +130,50 @@ impl Store {
     /// [`StoreError::Missing`] where it was never published; otherwise where the database fails.
     pub async fn activate_rules(&self, version: &str, act: Act<'_>, now: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let known = sqlx::query("SELECT id FROM rule_version WHERE version = $1")
-            .bind(version.to_owned())
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(failed("finding rules"))?;
-        if known.is_none() {
-            return Err(StoreError::Missing { what: "version of the rules", name: version.to_owned() });
-        }
-        sqlx::query("INSERT INTO rule_activation (version, actor, reason, at) VALUES ($1, $2, $3, $4)")
-            .bind(version.to_owned())
-            .bind(act.actor.to_owned())
-            .bind(act.reason.map(str::to_owned))
-            .bind(row::micros(now))
+        let act = Act { subject: version, ..act };
+        activate(&mut transaction, act, now).await?;
+        write_down(&mut transaction, act, now).await?;
+        transaction.commit().await.map_err(failed("putting rules in force"))
+    }
+
+    /// How far the rules have come.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn rules_state(&self) -> Result<RulesState, StoreError> {
+        let found = sqlx::query(STATE).fetch_one(&self.read).await.map_err(failed("reading how far the rules are"))?;
+        rules_state(&found)
+    }
+
+    /// Publishes a text, where one is given, and puts the version in force; unless somebody has changed the rules since
+    /// `seen`. `act` is of putting it in force.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where the rules were changed meanwhile; [`StoreError::Missing`] where the version is
+    /// unknown and no text is given; otherwise where the database fails.
+    pub async fn enforce_rules(
+        &self,
+        text: Option<&str>,
+        seen: RulesState,
+        act: Act<'_>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        // Of two at once one waits here for the other, and then sees what it did.
+        sqlx::query("UPDATE audit_head SET seq = seq WHERE id = 1")
             .execute(&mut *transaction)
             .await
             .map_err(failed("putting rules in force"))?;
+        let found =
+            sqlx::query(STATE).fetch_one(&mut *transaction).await.map_err(failed("reading how far the rules are"))?;
+        if rules_state(&found)? != seen {
+            return Err(StoreError::Conflict("the rules were changed meanwhile".to_owned()));
+        }
+        if let Some(text) = text {
+            let publishing = Act { action: "rules.publish", ..act };
+            publish(&mut transaction, text, RuleOrigin::Published, publishing, now).await?;
+        }
+        activate(&mut transaction, act, now).await?;
         write_down(&mut transaction, act, now).await?;
         transaction.commit().await.map_err(failed("putting rules in force"))
     }
@@ -166,7 +209,7 @@ impl Store {
     /// Where the database fails.
     pub async fn rule_versions(&self, limit: i64) -> Result<Vec<RuleVersion>, StoreError> {
         let rows = sqlx::query(
-            "SELECT version, origin, actor, note, published_at FROM rule_version ORDER BY id DESC LIMIT $1",
+            "SELECT id, version, origin, actor, note, published_at FROM rule_version ORDER BY id DESC LIMIT $1",
         )
         .bind(limit)
         .fetch_all(&self.read)
@@ -193,12 +236,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::Missing`] where there is none; otherwise where the database fails.
     pub async fn rule_text(&self, version: &str) -> Result<(RuleVersion, String), StoreError> {
-        let found =
-            sqlx::query("SELECT version, origin, actor, note, published_at, text FROM rule_version WHERE version = $1")
-                .bind(version.to_owned())
-                .fetch_optional(&self.read)
-                .await
-                .map_err(failed("reading rules"))?;
+        let found = sqlx::query(
+            "SELECT id, version, origin, actor, note, published_at, text FROM rule_version WHERE version = $1",
+        )
+        .bind(version.to_owned())
+        .fetch_optional(&self.read)
+        .await
+        .map_err(failed("reading rules"))?;
         let Some(found) = found else {
             return Err(StoreError::Missing { what: "version of the rules", name: version.to_owned() });
         };
@@ -250,6 +294,59 @@ impl Store {
     }
 }
 
+/// Keeps the text of the version that the act names; whether it is new.
+async fn publish(
+    transaction: &mut Write,
+    text: &str,
+    origin: RuleOrigin,
+    act: Act<'_>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "INSERT INTO rule_version (version, text, origin, actor, note, published_at) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (version) DO NOTHING",
+    )
+    .bind(act.subject.to_owned())
+    .bind(text.to_owned())
+    .bind(origin.as_str())
+    .bind(act.actor.to_owned())
+    .bind(act.reason.map(str::to_owned))
+    .bind(row::micros(now))
+    .execute(&mut **transaction)
+    .await
+    .map_err(failed("publishing rules"))?;
+    let new = done.rows_affected() > 0;
+    if new && origin != RuleOrigin::Shipped {
+        write_down(transaction, act, now).await?;
+    }
+    Ok(new)
+}
+
+/// Puts the version that the act names in force.
+async fn activate(transaction: &mut Write, act: Act<'_>, now: Timestamp) -> Result<(), StoreError> {
+    let known = sqlx::query("SELECT id FROM rule_version WHERE version = $1")
+        .bind(act.subject.to_owned())
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(failed("finding rules"))?;
+    if known.is_none() {
+        return Err(StoreError::Missing { what: "version of the rules", name: act.subject.to_owned() });
+    }
+    sqlx::query("INSERT INTO rule_activation (version, actor, reason, at) VALUES ($1, $2, $3, $4)")
+        .bind(act.subject.to_owned())
+        .bind(act.actor.to_owned())
+        .bind(act.reason.map(str::to_owned))
+        .bind(row::micros(now))
+        .execute(&mut **transaction)
+        .await
+        .map_err(failed("putting rules in force"))?;
+    Ok(())
+}
+
+fn rules_state(found: &AnyRow) -> Result<RulesState, StoreError> {
+    Ok(RulesState { published: row::get(found, "published")?, activated: row::get(found, "activated")? })
+}
+
 fn activation(found: &AnyRow) -> Result<Activation, StoreError> {
     Ok(Activation {
         version: row::get(found, "version")?,
@@ -261,6 +358,7 @@ fn activation(found: &AnyRow) -> Result<Activation, StoreError> {
 
 fn rule_version(found: &AnyRow) -> Result<RuleVersion, StoreError> {
     Ok(RuleVersion {
+        number: row::get(found, "id")?,
         version: row::get(found, "version")?,
         origin: row::get(found, "origin")?,
         actor: row::get(found, "actor")?,

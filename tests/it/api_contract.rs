@@ -304,6 +304,18 @@ impl std::io::Write for Log {
     }
 }
 
+#[tokio::test]
+async fn the_page_about_the_api_says_what_every_sum_counts() {
+    let bench = Bench::start().await;
+    let page = include_str!("../../docs/api.md");
+    let sums = bench.get(READ, "/v1/accounting").await.body;
+    let fields = sums.as_object().expect("an object");
+    assert!(fields.len() > 10, "{sums}");
+    for field in fields.keys() {
+        assert!(page.contains(&format!("`{field}`")), "docs/api.md does not say what {field} counts");
+    }
+}
+
 #[test]
 fn the_page_about_the_api_has_every_route_with_its_scope() {
     let page = include_str!("../../docs/api.md");

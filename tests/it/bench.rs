@@ -328,7 +328,7 @@ impl Bench {
                 channel: Channel::Portal,
                 received_at: now,
                 outcome: Outcome::Assessed(Box::new(self.assessed(pending.id, said))),
-                ruling: None,
+                ruling: pending.ruling.clone(),
                 again: pending.again,
                 route: Route::None,
             })
@@ -355,6 +355,7 @@ impl Bench {
             frequencies: &Frequencies::new(1000),
             vocabulary: &Vocabulary::shipped().unwrap(),
             join_other_words: false,
+            same_message: jiesu::issue::SameMessage::Merge,
             random: &mut random,
         };
         let plan = plan::plan(candidates, known, serials, &mut context).unwrap();

@@ -342,6 +342,7 @@ async fn an_answer_stands_on_the_board_once_whatever_happens_on_the_way() {
             message_id: "m1@hotline.example".to_owned(),
             to: None,
             about: ExternalId::new("1234:26300001"),
+            occasion: None,
             answers: Vec::new(),
             subject: "已受理".to_owned(),
             text: "您好，您的诉求\"已受理\"，编号 261125-000001-7。\n请等待办理。".to_owned(),

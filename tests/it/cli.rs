@@ -302,6 +302,12 @@ fn a_person_decides_and_every_step_is_written_down() {
     let last = story["decisions"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["disposition"], &last["reason"]), (&json!("accept"), &json!("已电话核实诉求")));
     assert!(last["actor"].as_str().unwrap().starts_with("cli:"));
+    let daily = office.json(&["eval", "daily"]);
+    assert_eq!((&daily["looked_at"], &daily["decided"]["hold"]), (&json!(1), &json!(1)), "{daily}");
+    assert_eq!(daily["held_accepted"]["hits"], 1, "{daily}");
+    assert_eq!(daily["rules"][0]["became"], json!({ "accept": 1 }), "{daily}");
+    assert!(office.text(&["eval", "daily"]).contains("thin"));
+    assert_eq!(office.json(&["eval", "daily", "--until", "2020-01-01T00:00:00Z"])["looked_at"], 0);
     let replayed = office.json(&["entry", "replay", &id, "--reason", "规则已改"]);
     assert_eq!(replayed["entry"].to_string(), id);
     assert_eq!(office.json(&["accounting"])["balances"], true);
@@ -311,6 +317,39 @@ fn a_person_decides_and_every_step_is_written_down() {
     assert_eq!(actions, ["connector.define", "connector.define", "connector.import", "entry.decide", "entry.replay"]);
     let verified = office.json(&["audit", "verify"]);
     assert_eq!(verified, json!({ "whole": true, "rows": 5 }));
+}
+
+#[test]
+fn a_model_is_trained_from_labelled_texts_and_used_where_the_configuration_names_it() {
+    let office = Office::new();
+    let texts = fixture("train/urgency.jsonl");
+    let shipped = fs::read_to_string(fixture("../rules/urgency.model")).unwrap();
+    let version = shipped.lines().nth(1).unwrap().strip_prefix("version ").unwrap();
+    let trained = office.json(&["train", "urgency", &texts, "--version", version, "--out", "urgency.model"]);
+    // The shipped model is what its texts make: nobody has touched it by hand.
+    assert!(fs::read_to_string(office.path("urgency.model")).unwrap() == shipped, "{trained}");
+    assert!(trained["check"]["classes"].as_array().unwrap().len() == 3, "{trained}");
+
+    let assess = ["assess", "--channel", "phone", "--text", "孩子把纽扣电池咽了，嘴里往外吐黑水。"];
+    let seen = office.json(&assess)[0].clone();
+    assert_eq!((&seen["disposition"], &seen["urgency"]), (&json!("hold"), &json!("emergency")), "{seen}");
+    assert_eq!(seen["grounds"]["rule"], "model.danger");
+    assert_eq!(seen["shown"]["suggested"]["signal"]["urgency"], "emergency", "{seen}");
+    assert!(seen["grounds"]["advice"].as_str().unwrap().contains("120"), "{seen}");
+
+    // A model that sees no danger anywhere.
+    let blind = "jiesu-model 1\nversion blind\ntexts 0\nclasses emergency normal utility\nbias 0 2560 0\n";
+    office.file("blind.model", blind);
+    let config = fs::read_to_string(office.path("jiesu.toml")).unwrap();
+    office.file("jiesu.toml", format!("[screening]\nmodel = \"blind.model\"\n{config}"));
+    let unseen = office.json(&assess)[0].clone();
+    assert_eq!((&unseen["disposition"], &unseen["urgency"]), (&json!("accept"), &json!("normal")), "{unseen}");
+
+    office.file("blind.model", blind.replace("bias 0 2560 0", "bias 0"));
+    let told = office.fails(3, &assess);
+    assert!(told.contains("blind.model") || told.contains("model file, line 5"), "{told}");
+    office.fails(2, &["train", "urgency", &fixture("eval/places.toml")]);
+    office.fails(2, &["train", "kind", &fixture("eval/urgency-last.jsonl"), "--version", "a b"]);
 }
 
 #[test]
@@ -360,6 +399,29 @@ fn a_petitioner_is_shown_only_where_it_is_written_down_who_asked() {
     ];
     assert_eq!(acts, expected);
     assert!(!trail.to_string().contains("13900002222"));
+}
+
+#[test]
+fn an_attachment_is_written_out_and_who_took_it_is_written_down() {
+    let office = Office::new();
+    let mail = include_bytes!("../../fixtures/mail/attachment-disguised.eml");
+    office.json(&["import", &office.file("photo.eml", mail), "--connector", "letters"]);
+    let id = office.json(&["entry", "list"])[0]["id"].to_string();
+    let out = office.path("photo.bin");
+    let take = |number: &str, out: &str| {
+        ["entry", "attachment", &id, number, "--reason", "核实", "--out", out].map(str::to_owned).to_vec()
+    };
+    let run = |arguments: Vec<String>| office.json(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let taken = run(take("1", "photo.bin"));
+    assert_eq!(taken["media_type"], "image/jpeg");
+    assert_eq!(taken["sniffed"], "application/vnd.microsoft.portable-executable");
+    assert!(fs::read(&out).unwrap().starts_with(b"MZ"));
+    let missing = take("2", "other.bin");
+    assert!(office.fails(4, &missing.iter().map(String::as_str).collect::<Vec<_>>()).contains("共 1 个"));
+    assert!(!office.path("other.bin").exists());
+    let trail = office.json(&["audit", "list"]);
+    let acts = trail.as_array().unwrap().iter().filter(|row| row["action"] == "entry.attachment");
+    assert_eq!(acts.map(|row| row["subject"].as_str().unwrap().to_owned()).collect::<Vec<_>>(), [id.clone(), id]);
 }
 
 #[test]

@@ -160,6 +160,7 @@ fn filled(path: &str) -> String {
     path.replace("{*rest}", "nowhere")
         .replace("{token}", "nowhere")
         .replace("{id}", "999999")
+        .replace("{number}", "261123-000042-8")
         .replace("{name}", "nowhere")
         .replace("{version}", "999999")
         .replace("{kind}", "nowhere")

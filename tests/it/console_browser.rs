@@ -11,10 +11,10 @@ use crate::{
     services::Mailbox,
 };
 
-const PASSWORD: &str = "a long phrase for tests";
+pub(crate) const PASSWORD: &str = "a long phrase for tests";
 
 /// The link that the gateway printed for the first admin.
-fn first_link(gateway: &Gateway) -> String {
+pub(crate) fn first_link(gateway: &Gateway) -> String {
     let log = gateway.log();
     log.lines()
         .map(str::trim)
@@ -24,7 +24,7 @@ fn first_link(gateway: &Gateway) -> String {
 }
 
 /// Sends the form that a button belongs to, and returns when the next page is there.
-async fn press(browser: &Browser, selector: &str) {
+pub(crate) async fn press(browser: &Browser, selector: &str) {
     browser.run("window.before = true").await;
     browser.click(selector).await;
     within(PATIENCE, "the next page", async || {
@@ -35,7 +35,7 @@ async fn press(browser: &Browser, selector: &str) {
 }
 
 /// Looks at the page in both languages and both sizes: nothing serious for axe-core, nothing wider than the screen.
-async fn looked_at(browser: &Browser, picture: &str) {
+pub(crate) async fn looked_at(browser: &Browser, picture: &str) {
     for (language, suffix) in [("zh", "zh"), ("en", "en")] {
         if browser.run("return document.documentElement.lang.slice(0, 2)").await != json!(language) {
             press(browser, "form[action='/console/language'] button").await;

@@ -26,7 +26,8 @@ use jiesu::{
     store::{
         Dialect, Store, StoreOptions,
         journal::Act,
-        read::{Accounting, EntryFilter, EntrySummary},
+        read::{Accounting, EntrySummary},
+        search::EntryFilter,
     },
 };
 use jiff::Timestamp;
@@ -239,6 +240,11 @@ impl Site {
         Store::open(&StoreOptions::new(self.database.clone())).await.unwrap()
     }
 
+    /// The address of the database.
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
     /// Every row of one column, as numbers.
     pub(crate) async fn numbers(&self, sql: &'static str) -> Vec<i64> {
         sqlx::any::install_default_drivers();
@@ -349,6 +355,11 @@ impl Gateway {
             assert!(ended.is_none() && Instant::now() < deadline, "it did not start ({ended:?}):\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
     }
 
     /// What it wrote.

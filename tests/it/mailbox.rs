@@ -260,6 +260,7 @@ fn reply(to: &str) -> Reply {
         message_id: "notice-1@12345.liaoyang.example".to_owned(),
         to: Some(to.to_owned()),
         about: ExternalId::new("about"),
+        occasion: None,
         answers: vec!["2@example.com".to_owned(), "1@example.com".to_owned()],
         subject: "您的诉求已受理".to_owned(),
         text: "您好：\n您反映的停水问题已受理，工单号 LY20261123000001。\n".to_owned(),

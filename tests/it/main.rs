@@ -30,11 +30,29 @@ mod console;
 #[cfg(test)]
 mod console_browser;
 #[cfg(test)]
+mod console_browser_rules;
+#[cfg(test)]
 mod console_connectors;
+#[cfg(test)]
+mod console_desk;
+#[cfg(test)]
+mod console_desk_browser;
+#[cfg(test)]
+mod console_rules;
+#[cfg(test)]
+mod console_tls;
+#[cfg(test)]
+mod console_watch;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod desk;
+#[cfg(test)]
+mod exchange;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod mail_copies;
 #[cfg(test)]
 mod mailbox;
 #[cfg(test)]
@@ -44,15 +62,25 @@ mod mails_decode;
 #[cfg(test)]
 mod matching;
 #[cfg(test)]
+mod new_adapter;
+#[cfg(test)]
 mod outage;
+#[cfg(test)]
+mod platform;
 #[cfg(test)]
 mod portal;
 #[cfg(test)]
 mod portal_forms;
 #[cfg(test)]
+mod process;
+#[cfg(test)]
 mod pushes;
 #[cfg(test)]
 mod reconcile;
+#[cfg(test)]
+mod recordings;
+#[cfg(test)]
+mod rows;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]

@@ -2,11 +2,7 @@
 
 use jiesu::{
     issue::Relation,
-    store::{
-        Dialect, Store,
-        merges::Asked,
-        read::{EntryFilter, EntryStory},
-    },
+    store::{Dialect, Store, merges::Asked, read::EntryStory, search::EntryFilter},
 };
 use reqwest::StatusCode;
 use serde_json::json as value;

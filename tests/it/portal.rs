@@ -69,7 +69,7 @@ impl City {
         let http = self.site.http();
         let mut request = http
             .request(reqwest::Method::POST, self.page(""))
-            .header(CONTENT_TYPE, format!("multipart/form-data; boundary={BOUNDARY}"))
+            .header(CONTENT_TYPE, Form::CONTENT_TYPE)
             .body(form.end());
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -109,6 +109,8 @@ const BOUNDARY: &str = "----jiesu-test-boundary";
 pub(crate) struct Form(Vec<u8>);
 
 impl Form {
+    pub(crate) const CONTENT_TYPE: &str = "multipart/form-data; boundary=----jiesu-test-boundary";
+
     pub(crate) fn text(mut self, name: &str, value: &str) -> Self {
         let part = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
         self.0.extend_from_slice(part.as_bytes());
@@ -226,6 +228,11 @@ async fn by_keyboard_alone_a_citizen_gets_a_ticket_and_mistakes_keep_what_was_ty
     let browser = Browser::start(Screen::Desktop).await;
     browser.open(format!("{}?lang=en", city.page(""))).await;
     assert_eq!(browser.text("h1").await, "Tell us");
+    // Another language keeps what was typed.
+    browser.fill("#place", LAMP.2).await;
+    browser.click("button[name=switch]").await;
+    assert_eq!(browser.text("h1").await, "我要反映");
+    assert_eq!(browser.find("#place").await.prop("value").await.unwrap().as_deref(), Some(LAMP.2));
     browser.open(city.page("")).await;
     browser.keys(Key::Tab).await;
     browser.keys(Key::Enter).await;

@@ -1,14 +1,14 @@
 //! The city portal without a browser: the same form sent twice, forged, too large, too fast, too often; what became of it; and
 //! the JSON of the city's own page.
 
-use std::fs;
+use std::{fs, time::Duration};
 
-use jiesu::store::{Dialect, read::Place};
+use jiesu::store::{Dialect, Store, leases::Lease, read::Place};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::{
-    harness::{Holdings as _, eventually, json as parsed},
+    harness::{Holdings as _, Site, eventually, json as parsed, now},
     portal::{City, Form, LAMP, PNG, TOKEN, portal},
 };
 
@@ -244,6 +244,100 @@ async fn a_page_of_the_citys_own_sends_json_and_asks_what_became_of_it() {
     }
     city.site.store().await.settled(1).await;
     assert!(!city.gateway.log().contains("13800001111") && !city.gateway.log().contains(TOKEN));
+}
+
+#[tokio::test]
+async fn another_language_keeps_what_was_typed_and_sends_nothing() {
+    let city = City::new(Dialect::Sqlite, "").await;
+    let ticket = city.ticket().await;
+    let typed = form(&ticket).text("kind", "help").text("wants_answer", "no").file("lamp.png", PNG);
+    let (status, page) = city.send(typed.text("lang", "zh").text("switch", "en"), &[]).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("<html lang=\"en\"") && page.contains("Tell us"), "{page}");
+    for kept in [LAMP.0, LAMP.1, LAMP.2, &ticket, "value=\"help\" selected", "value=\"no\" checked"] {
+        assert!(page.contains(kept), "{kept} is gone: {page}");
+    }
+    assert!(!page.contains("role=\"alert\""), "nothing is called a mistake");
+    assert!(page.contains("class=\"box\""), "files must be chosen again, and it says so");
+    assert_eq!(city.site.store().await.all_entries().await.len(), 0);
+    // Back, and sent: it is the form that it was.
+    let (_, back) = city.send(form(&ticket).text("lang", "en").text("switch", "zh"), &[]).await;
+    assert!(back.contains("<html lang=\"zh-CN\"") && back.contains(LAMP.1), "{back}");
+    let (_, done) = city.send(form(&ticket), &[]).await;
+    assert_eq!(city.story().await.summary.ticket.unwrap().to_string(), number(&done));
+}
+
+/// Holds the lease on issuing in another gateway's name, so that no entry becomes a ticket.
+async fn nothing_is_issued(store: &Store) -> Lease {
+    store.take_lease("issue", "another-gateway", now(), Duration::from_hours(1)).await.unwrap().expect("it is free")
+}
+
+/// A gateway under which nothing is issued yet.
+async fn held_up(dialect: Dialect) -> (City, Store, Lease) {
+    let site = Site::new(dialect).await;
+    site.configure(&portal(""));
+    let store = site.store().await;
+    let lease = nothing_is_issued(&store).await;
+    let gateway = site.start().await;
+    (City { site, gateway }, store, lease)
+}
+
+#[tokio::test]
+async fn where_the_number_takes_long_the_page_says_so_and_the_reception_number_finds_it_later() {
+    let (city, store, lease) = held_up(Dialect::Sqlite).await;
+    let (status, page) = city.send(form(&city.ticket().await), &[]).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("已收到，正在登记") && !page.contains("id=\"ticket-number\""), "{page}");
+    let (reception, code) = (between(&page, "id=\"reception-number\">", "<"), code(&page));
+    let (_, waiting) = city.ask(reception, code).await;
+    assert!(waiting.contains("已收到，正在登记") && !waiting.contains("id=\"ticket-number\""), "{waiting}");
+    store.return_lease(&lease).await.unwrap();
+    store.settled(1).await;
+    let (_, found) = city.ask(reception, code).await;
+    assert_eq!(city.story().await.summary.ticket.unwrap().to_string(), number(&found));
+    let (_, by_ticket) = city.ask(number(&found), code).await;
+    assert_eq!(number(&by_ticket), number(&found));
+}
+
+/// The gateway is killed after the form was stored and before its page could be shown: whoever sends it again is told the
+/// number and the code that they would have been told.
+async fn killed_before_the_page(dialect: Dialect) {
+    let (city, store, lease) = held_up(dialect).await;
+    let ticket = city.ticket().await;
+    let page = city.page("");
+    let City { site, mut gateway } = city;
+    let request = site.http().request(Method::POST, page).header("content-type", Form::CONTENT_TYPE);
+    let mut sending = Box::pin(site.http().send(request.body(form(&ticket).end())));
+    let stored = eventually("it is stored", async || (store.all_entries().await.len() == 1).then_some(()));
+    tokio::select! {
+        answered = &mut sending => panic!("the page came though nothing was issued: {answered:?}"),
+        () = stored => {}
+    }
+    let ((), lost) = tokio::join!(gateway.kill(), sending);
+    assert!(lost.is_err(), "the citizen saw no page: {lost:?}");
+    store.return_lease(&lease).await.unwrap();
+    let city = City { gateway: site.start().await, site };
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let (status, page) = city.send(form(&ticket), &[]).await;
+        assert_eq!(status, StatusCode::OK, "{page}");
+        told.push((number(&page).to_owned(), code(&page).to_owned()));
+    }
+    assert_eq!(told[0], told[1]);
+    assert_eq!(city.story().await.summary.ticket.unwrap().to_string(), told[0].0, "one entry, one ticket");
+    let (_, found) = city.ask(&told[0].0, &told[0].1).await;
+    assert_eq!(number(&found), told[0].0);
+}
+
+#[tokio::test]
+async fn killed_between_storing_and_the_page_the_same_form_gets_its_number_and_code() {
+    killed_before_the_page(Dialect::Sqlite).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL, see scripts/services"]
+async fn killed_between_storing_and_the_page_the_same_form_gets_its_number_and_code_on_postgres() {
+    killed_before_the_page(Dialect::Postgres).await;
 }
 
 async fn a_query_code_is_stored_as_its_keyed_hash_alone(dialect: Dialect) {

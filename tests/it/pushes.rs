@@ -4,10 +4,7 @@
 use std::time::Duration;
 
 use connectors::{entry::Remark, http::Answered};
-use jiesu::store::{
-    Dialect, Store,
-    read::{EntryFilter, Place},
-};
+use jiesu::store::{Dialect, Store, read::Place, search::EntryFilter};
 use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json as value};

@@ -5,12 +5,7 @@ use std::fs;
 use jiesu::{
     alarms::AlarmKind,
     assess::RuleSet,
-    store::{
-        Dialect, Store,
-        journal::Act,
-        read::{EntryFilter, Place},
-        rules::RuleOrigin,
-    },
+    store::{Dialect, Store, journal::Act, read::Place, rules::RuleOrigin, search::EntryFilter},
 };
 use reqwest::Method;
 use serde_json::{Value, json as value};

@@ -35,7 +35,7 @@ use crate::{
 const POLICY: DeliveryPolicy = DeliveryPolicy { max_attempts: 5, retry_delay: Duration::from_secs(1) };
 
 /// A mail in UTF-8; `head` holds further lines of its head.
-fn letter(from: &str, number: u32, subject: &str, text: &str, head: &str) -> Vec<u8> {
+pub(crate) fn letter(from: &str, number: u32, subject: &str, text: &str, head: &str) -> Vec<u8> {
     format!(
         "From: =?utf-8?B?{}?= <{from}>\r\nTo: <mayor@liaoyang.example>\r\nSubject: =?utf-8?B?{}?=\r\n\
          Date: Fri, 20 Nov 2026 11:{:02}:17 +0800\r\nMessage-ID: <{number}.spine@mail.example>\r\n{head}MIME-Version: 1.0\r\n\
@@ -48,17 +48,18 @@ fn letter(from: &str, number: u32, subject: &str, text: &str, head: &str) -> Vec
     .into_bytes()
 }
 
-const WATER: (&str, &str) = ("新华小区停水", "白塔区新华小区从11月18日早上起停水，没有接到任何通知，请尽快恢复供水。");
+pub(crate) const WATER: (&str, &str) =
+    ("新华小区停水", "白塔区新华小区从11月18日早上起停水，没有接到任何通知，请尽快恢复供水。");
 
 /// An office's mailbox, with the way back through the test server.
-struct Office {
-    site: Site,
-    mailbox: Mailbox,
+pub(crate) struct Office {
+    pub(crate) site: Site,
+    pub(crate) mailbox: Mailbox,
     domain: &'static str,
 }
 
 impl Office {
-    async fn new(dialect: Dialect, name: &str, notices: &str) -> Self {
+    pub(crate) async fn new(dialect: Dialect, name: &str, notices: &str) -> Self {
         let (site, mailbox, domain) = (Site::new(dialect).await, Mailbox::new(name), "liaoyang.example");
         let smtp = format!(
             "message_id_domain = \"{domain}\"\n[connector.settings.smtp]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n\
@@ -76,7 +77,7 @@ impl Office {
     }
 }
 
-fn read_mail(raw: &str) -> Complaint {
+pub(crate) fn read_mail(raw: &str) -> Complaint {
     mail::normalise(raw.as_bytes(), &OwnAddresses::default(), &Bounds::default(), now()).unwrap()
 }
 
@@ -399,12 +400,7 @@ async fn ruled(dialect: Dialect) {
     assert_eq!(site.push("calls", "big", body).await.unwrap().status, StatusCode::PAYLOAD_TOO_LARGE);
     let held = newest(&store, 1).await;
     assert_eq!(held.summary.place, Place::Held);
-    let ruling = Ruling {
-        actor: "admin".to_owned(),
-        disposition: Disposition::Accept,
-        article: Article::new(5),
-        reason: "已致电来电人核实".to_owned(),
-    };
+    let ruling = Ruling::new("admin", Disposition::Accept, Article::new(5), "已致电来电人核实");
     let id = held.summary.id.to_string();
     let act = Act { actor: "admin", action: "entry.decide", subject: &id, reason: Some(&ruling.reason) };
     store.reissue(held.summary.id, Some(&ruling), act, now()).await.unwrap();

@@ -113,12 +113,7 @@ async fn a_decision_that_waits_is_not_forgotten_when_the_entry_is_replayed() {
     let bench = Bench::start().await;
     bench.take(&matters(1)).await;
     let entry = bench.store.pending(EntryId(0), 1, usize::MAX).await.unwrap()[0].id;
-    let ruling = Ruling {
-        actor: "office".to_owned(),
-        disposition: Disposition::Accept,
-        article: Article::new(6),
-        reason: "经电话核实".to_owned(),
-    };
+    let ruling = Ruling::new("office", Disposition::Accept, Article::new(6), "经电话核实");
     bench.store.reissue(entry, Some(&ruling), ACT, bench.clock.now()).await.unwrap();
     bench.store.reissue(entry, None, ACT, bench.clock.now()).await.unwrap();
     let waiting = bench.store.pending(EntryId(0), 1, usize::MAX).await.unwrap();

@@ -6,7 +6,7 @@ use connectors::complaint::Channel;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{FILE_LIMIT, RulesError, SourceFile};
+use super::{FILE_LIMIT, RulesError, SourceFile, mistakes};
 use crate::assess::{Disposition, Kind, Urgency};
 
 /// A phrase with its place in the file.
@@ -31,6 +31,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) administrative: Vec<Text>,
     pub(super) thin: ThinFile,
+    pub(super) model: Option<ModelFile>,
     #[serde(default)]
     pub(super) clauses: Vec<ClauseFile>,
     #[serde(default)]
@@ -66,6 +67,9 @@ pub(super) struct ThinFile {
     pub(super) least: usize,
     #[serde(default)]
     pub(super) vague: usize,
+    pub(super) vague_article: Option<Text>,
+    #[serde(default)]
+    pub(super) ask: usize,
     pub(super) advice: String,
     #[serde(default)]
     pub(super) filler: Vec<Text>,
@@ -73,14 +77,40 @@ pub(super) struct ThinFile {
     pub(super) element: Vec<ElementFile>,
 }
 
+/// From which share on, in hundredths, what the trained model sees counts.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModelFile {
+    pub(super) danger: Spanned<u8>,
+    pub(super) supply: Spanned<u8>,
+    pub(super) calm: Spanned<u8>,
+    pub(super) longest: usize,
+    pub(super) advice: String,
+}
+
+/// The field of a form in which an element may be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ElementField {
+    /// When it happened.
+    Occurred,
+    /// Where.
+    Place,
+    /// Who is involved.
+    Parties,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ElementFile {
     pub(super) ask: Text,
+    pub(super) field: Option<ElementField>,
     #[serde(default)]
     pub(super) least: usize,
     #[serde(default)]
     pub(super) phrases: Vec<Text>,
+    #[serde(default)]
+    pub(super) unless: Vec<Text>,
 }
 
 #[derive(Deserialize)]
@@ -131,6 +161,8 @@ pub(super) struct KindsFile {
     pub(super) head_factor: u32,
     pub(super) label_weight: u32,
     #[serde(default)]
+    pub(super) short: usize,
+    #[serde(default)]
     pub(super) labels: BTreeMap<String, Vec<Kind>>,
     #[serde(default)]
     pub(super) channels: Vec<KindChannel>,
@@ -157,6 +189,8 @@ pub(super) struct KindFile {
     pub(super) strong: Vec<Text>,
     #[serde(default)]
     pub(super) weak: Vec<Text>,
+    #[serde(default)]
+    pub(super) short: Vec<Text>,
 }
 
 /// The two-level taxonomy of subjects.
@@ -205,9 +239,10 @@ pub(super) fn read_units(text: &str) -> Result<UnitsFile, RulesError> {
     toml::from_str(text).map_err(|error| from_toml(text, &error))
 }
 
-pub(super) fn read(text: &str) -> Result<File, RulesError> {
-    bounded(text)?;
-    toml::from_str(text).map_err(|error| from_toml(text, &error))
+/// Reads a rule file, or tells every mistake for which it cannot be read.
+pub(super) fn read(text: &str) -> Result<File, Vec<RulesError>> {
+    bounded(text).map_err(|error| vec![error])?;
+    toml::from_str(text).map_err(|error| mistakes::every(text, from_toml(text, &error)))
 }
 
 pub(super) fn read_places(text: &str) -> Result<PlacesFile, RulesError> {
@@ -220,23 +255,49 @@ fn bounded(text: &str) -> Result<(), RulesError> {
     if text.len() <= FILE_LIMIT {
         return Ok(());
     }
-    let problem = format!("the file has {} bytes, more than {FILE_LIMIT}", text.len());
-    Err(RulesError { file: SourceFile::Rules, line: 1, problem, suggestion: None })
+    let problem =
+        format!("文件有 {0} 字节，上限 {FILE_LIMIT} / the file has {0} bytes, more than {FILE_LIMIT}", text.len());
+    Err(told(text, 0, problem, None))
 }
 
-fn from_toml(text: &str, error: &toml::de::Error) -> RulesError {
-    let line = error.span().map_or(1, |span| line(text, span.start));
-    let problem = error.message().trim().replace('\n', " ");
+/// A mistake at a byte of the rule file.
+pub(super) fn told(text: &str, byte: usize, problem: String, suggestion: Option<String>) -> RulesError {
+    let (line, column) = place(text, byte);
+    RulesError { file: SourceFile::Rules, line, column, problem, suggestion }
+}
+
+pub(super) fn from_toml(text: &str, error: &toml::de::Error) -> RulesError {
+    let message = error.message().trim().replace('\n', " ");
+    let problem = format!("{} / {message}", chinese(&message));
     // The reader's message names the word it did not know and those it knows, each in backquotes.
     let mut quoted = problem.split('`').skip(1).step_by(2);
     let unknown = quoted.next().unwrap_or_default().to_owned();
     let known: Vec<&str> = quoted.collect();
-    RulesError { file: SourceFile::Rules, line, suggestion: nearest(&unknown, known.into_iter()), problem }
+    let suggestion = nearest(&unknown, known.into_iter());
+    told(text, error.span().map_or(0, |span| span.start), problem, suggestion)
 }
 
-/// The line on which a byte stands, from 1.
-pub(super) fn line(text: &str, byte: usize) -> usize {
-    1 + text.as_bytes().iter().take(byte).filter(|byte| **byte == b'\n').count()
+/// The beginning of what the reader says, in Chinese: what else it says are names and values.
+fn chinese(message: &str) -> &'static str {
+    const WORDS: [(&str, &str); 8] = [
+        ("unknown field", "不认识的名称"),
+        ("unknown variant", "不认识的取值"),
+        ("missing field", "缺少必填项"),
+        ("invalid type", "取值的类型不对"),
+        ("invalid value", "取值不对"),
+        ("duplicate key", "同一名称写了两次"),
+        ("duplicate field", "同一名称写了两次"),
+        ("unclosed", "引号或括号没有闭合"),
+    ];
+    let known = WORDS.into_iter().find(|(beginning, _)| message.starts_with(beginning));
+    known.map_or("写法不合 TOML 格式", |(_, chinese)| chinese)
+}
+
+/// The line and the character in it at which a byte stands, each from 1.
+pub(super) fn place(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    (1 + before.matches('\n').count(), 1 + before[start..].chars().count())
 }
 
 /// Names the known word that is nearest to an unknown one, if any is near.
@@ -245,5 +306,5 @@ pub(super) fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -
         .map(|word| (strsim::jaro_winkler(unknown, word), word))
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|left, right| left.0.total_cmp(&right.0))
-        .map(|(_, word)| format!("did you mean `{word}`?"))
+        .map(|(_, word)| format!("是否想写 `{word}`？/ did you mean `{word}`?"))
 }

@@ -50,6 +50,55 @@ fn mistakes_are_told_with_their_line_and_what_was_meant() {
 }
 
 #[test]
+fn every_mistake_is_told_at_once_with_its_column() {
+    let place = |text: &str, word: &str| {
+        let line = line_of(text, word);
+        let before = text.lines().nth(line - 1).unwrap().split(word).next().unwrap();
+        (line, 1 + before.chars().count())
+    };
+    let told = |text: &str| RuleSet::check(Sources { rules: Some(text), ..Sources::default() }).unwrap_err();
+    let rule = |id: &str, body: &str| {
+        format!("\n[[rule]]\nid = \"{id}\"\narticle = \"8(1)\"\noutcome = \"decline\"\nadvice = \"去\"\n{body}\n")
+    };
+
+    // What the words mean.
+    let text = format!(
+        "{SHIPPED}{}{}{}",
+        rule("x.a", "asks = [\"{cuort}不管\", \"某某\", \"某\"]"),
+        rule("x.b", "needs = [\"no.such\"]\nasks = [\"某某\"]"),
+        rule("x.c", "")
+    );
+    let mistakes = told(&text);
+    let places: Vec<_> = mistakes.iter().map(|mistake| (mistake.line, mistake.column)).collect();
+    let expected =
+        [place(&text, "\"{cuort}"), place(&text, "\"某\""), place(&text, "\"no.such\""), place(&text, "\"x.c\"")];
+    assert_eq!(places, expected, "{mistakes:?}");
+    assert!(mistakes[0].suggestion.as_deref().is_some_and(|text| text.contains("`court`")));
+
+    // How it is written, where nothing can be said of the words yet.
+    let text = format!(
+        "{SHIPPED}{}{}",
+        rule("x.a", "hinst = [\"某某\"]\nlongest = \"x\""),
+        rule("x.b", "channels = [\"fax\"]\nasks = [\"某某\"]")
+    );
+    let mistakes =
+        told(&text.replacen("outcome = \"decline\"\nadvice = \"去\"\nchannels", "outcome = \"refuse\"\nchannels", 1));
+    let problems: Vec<_> = mistakes.iter().map(|mistake| mistake.problem.as_str()).collect();
+    for expected in ["unknown field `hinst`", "invalid type", "unknown variant `refuse`", "unknown variant `fax`"] {
+        assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}: {problems:?}");
+    }
+    assert_eq!(mistakes.len(), 4, "{problems:?}");
+
+    // What is no TOML at all, in several places.
+    let mistakes = told("version = \ncity = 1 2\nwords = [");
+    assert!(mistakes.len() > 1, "{mistakes:?}");
+    assert_eq!(mistakes[0].line, 1);
+
+    let missing = told("version = \"1\"\n");
+    assert!(missing.iter().any(|mistake| mistake.problem.contains("missing field")), "{missing:?}");
+}
+
+#[test]
 fn an_outcome_rests_on_its_article_and_turns_nobody_away_without_advice() {
     let rule = |body: &str| format!("{SHIPPED}\n[[rule]]\nid = \"x\"\n{body}\n");
     for (body, problem) in [

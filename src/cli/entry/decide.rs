@@ -28,7 +28,7 @@ pub(crate) async fn decide(
 ) -> anyhow::Result<Report> {
     let parts = open::parts(open::config(global)?).await?;
     let (actor, subject) = (open::actor(), id.to_string());
-    let ruling = Ruling { actor: actor.clone(), disposition, article, reason: reason.clone() };
+    let ruling = Ruling::new(&actor, disposition, article, &reason);
     let act = Act { actor: &actor, action: "entry.decide", subject: &subject, reason: Some(&reason) };
     parts.store.reissue(id, Some(&ruling), act, parts.clock.now()).await?;
     finish(global, &parts, id).await

@@ -1,6 +1,8 @@
 //! `jiesu entry`: what came in, what became of it, and what a person decides about it.
 
+mod attachment;
 mod decide;
+mod recording;
 mod unseal;
 
 use std::{io::Read as _, path::PathBuf};
@@ -8,12 +10,13 @@ use std::{io::Read as _, path::PathBuf};
 use connectors::entry::ConnectorName;
 use jiesu::{
     assess::{self, Article, Disposition},
+    desk::Contact,
     ids::EntryId,
-    mask::{canonical_email, canonical_phone},
-    seal::{IndexKind, Keyring},
+    seal::Keyring,
     store::{
         journal::Act,
-        read::{EntryFilter, EntryStory, EntrySummary, Place},
+        read::{EntryStory, EntrySummary, Place},
+        search::EntryFilter,
     },
 };
 use jiff::Timestamp;
@@ -69,6 +72,30 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// 取通话录音；先记入审计，网关不留存 / fetch the recording of the call; written down before, kept nowhere here
+    Recording {
+        /// 来件编号 / entry
+        id: EntryId,
+        /// 原因 / why
+        #[arg(long, value_parser = open::reason)]
+        reason: String,
+        /// 写入此新文件；- 为标准输出 / the new file to write, - for standard output
+        #[arg(long, value_name = "FILE", default_value = "-")]
+        out: PathBuf,
+    },
+    /// 取出一个附件；先记入审计 / write one attachment to a new file; written down before
+    Attachment {
+        /// 来件编号 / entry
+        id: EntryId,
+        /// 第几个附件，见 entry show / which one, as entry show counts them
+        number: usize,
+        /// 原因 / why
+        #[arg(long, value_parser = open::reason)]
+        reason: String,
+        /// 写入的新文件 / the new file
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -121,6 +148,8 @@ pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<Rep
             decide::decide(global, id, disposition, article, reason).await
         }
         Command::Unseal { id, reason, out } => unseal::run(global, id, &reason, out.as_deref()).await,
+        Command::Recording { id, reason, out } => recording::run(global, id, &reason, &out).await,
+        Command::Attachment { id, number, reason, out } => attachment::run(global, id, number, &reason, &out).await,
     }
 }
 
@@ -128,26 +157,34 @@ async fn list_entries(global: &Global, list: List) -> anyhow::Result<Report> {
     let (config, store) = open::store(global).await?;
     let now = open::clock().now();
     let sought = match (&list.phone, &list.email) {
-        (Some(phone), _) => Some(("phone", IndexKind::Phone, canonical_phone(&given(phone)?))),
-        (None, Some(email)) => Some(("email", IndexKind::Email, canonical_email(&given(email)?))),
+        (Some(phone), _) => Some((given(phone)?, false)),
+        (None, Some(email)) => Some((given(email)?, true)),
         (None, None) => None,
     };
     let mut petitioner = None;
-    if let Some((by, kind, canonical)) = sought {
-        let canonical = canonical.ok_or_else(|| {
+    if let Some((text, email)) = &sought {
+        let contact = if *email { Contact::Email(text) } else { Contact::Phone(text) };
+        let by = contact.by();
+        let keyring = Keyring::load(&config.seal.keys)?;
+        let key = contact.key(&keyring).ok_or_else(|| {
             Failure::usage(format!("--{by} 不是完整的号码或地址 / --{by} is no whole number or address"))
                 .remedy("手机号 11 位；固定电话加区号")
         })?;
-        let keyring = Keyring::load(&config.seal.keys)?;
         // Whoever looks for a person is written down, without whom they looked for.
         let actor = open::actor();
         store.audit(Act { actor: &actor, action: "entry.search", subject: by, reason: None }, now).await?;
-        petitioner = Some(keyring.index(kind, &canonical).0.to_vec());
+        petitioner = Some(key);
     }
     if let Some(name) = &list.connector {
         open::connector(&config, &store, name).await?;
     }
-    let filter = EntryFilter { connector: list.connector, place: list.place, petitioner, before: list.before };
+    let filter = EntryFilter {
+        connector: list.connector,
+        place: list.place,
+        petitioner,
+        before: list.before,
+        ..EntryFilter::default()
+    };
     let entries = store.entries(&filter, list.limit).await?;
     Report::of(global.json, &entries, || entries_table(&entries, now))
 }

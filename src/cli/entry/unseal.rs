@@ -1,15 +1,18 @@
 //! Unsealing (Article 24; design promise 5): first it is written down who does it and why, then it is shown.
 
-use std::{io::Write as _, path::Path};
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::Path,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use connectors::complaint::Petitioner;
 use jiesu::{
+    desk::{self, UnsealError, Unsealed},
     ids::EntryId,
-    intake::{RAW, raw_identity},
-    issue::PETITIONER,
-    seal::{Keyring, SealContext},
-    store::{Store, StoreError, journal::Act},
+    seal::Keyring,
+    store::merges::Asked,
 };
 use serde_json::{Value, json};
 
@@ -24,13 +27,13 @@ use crate::cli::{
 pub(crate) async fn run(global: &Global, id: EntryId, reason: &str, out: Option<&Path>) -> anyhow::Result<Report> {
     let (config, store) = open::store(global).await?;
     let keyring = Keyring::load(&config.seal.keys)?;
-    let (sealed, [connector, external_id, revision]) = store.sealed_raw(id).await?;
-    let (actor, subject) = (open::actor(), id.to_string());
-    let act = Act { actor: &actor, action: "entry.unseal", subject: &subject, reason: Some(reason) };
-    store.audit(act, open::clock().now()).await?;
-
-    let raw = keyring.open(SealContext::new(RAW, &raw_identity(&connector, &external_id, &revision)), &sealed)?;
-    let petitioner = petitioner(&store, &keyring, id).await?;
+    let actor = open::actor();
+    let asked = Asked { actor: &actor, reason, now: open::clock().now() };
+    let opened = desk::unseal(&store, &keyring, id, asked).await.map_err(|error| match error {
+        UnsealError::Store(error) => anyhow::Error::from(error),
+        UnsealError::Seal(error) => error.into(),
+    })?;
+    let Unsealed { raw, petitioner, .. } = opened;
     if let Some(path) = out {
         keep(path, &raw)?;
     }
@@ -50,15 +53,6 @@ pub(crate) async fn run(global: &Global, id: EntryId, reason: &str, out: Option<
     })
 }
 
-/// An entry that could not be read, or is not issued yet, has no petitioner.
-async fn petitioner(store: &Store, keyring: &Keyring, id: EntryId) -> anyhow::Result<Option<Petitioner>> {
-    let sealed = match store.sealed_petitioner(id).await {
-        Err(StoreError::Missing { .. }) => return Ok(None),
-        sealed => sealed?,
-    };
-    Ok(Some(keyring.open_json(SealContext::new(PETITIONER, &id.to_string()), &sealed)?))
-}
-
 fn told(petitioner: &Petitioner) -> String {
     let some = |value: &Option<String>| value.clone().unwrap_or_default();
     let text = facts(&[
@@ -75,13 +69,20 @@ fn told(petitioner: &Petitioner) -> String {
 }
 
 /// Writes the bytes as they are, for their owner only.
-fn keep(path: &Path, raw: &[u8]) -> Result<(), Failure> {
+pub(super) fn keep(path: &Path, raw: &[u8]) -> Result<(), Failure> {
+    new_file(path).and_then(|mut file| file.write_all(raw)).map_err(|error| unwritable(path, &error))
+}
+
+/// A new file that only its owner can read.
+pub(super) fn new_file(path: &Path) -> io::Result<File> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).and_then(|mut file| file.write_all(raw)).map_err(|error| {
-        Failure::conflict(format!("{} 不能写入 / cannot be written: {error}", path.display()))
-            .remedy("换一个尚不存在的文件名；解封已记入审计")
-    })
+    options.open(path)
+}
+
+pub(super) fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::conflict(format!("{} 不能写入 / cannot be written: {error}", path.display()))
+        .remedy("换一个尚不存在的文件名；已记入审计")
 }

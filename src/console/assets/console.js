@@ -56,17 +56,36 @@ function move(step) {
   at = Math.max(0, Math.min(all.length - 1, at + step));
   for (const row of all) row.removeAttribute("aria-selected");
   all[at].setAttribute("aria-selected", "true");
-  const focus = all[at].querySelector("a, button, input");
+  const focus = all[at].querySelector("a") || all[at].querySelector("button, input");
   (focus || all[at]).focus();
   all[at].scrollIntoView({ block: "nearest" });
+}
+/** Chooses what is ruled, for what is marked or else for the row at hand, and goes to where the clause or the reason is told. */
+function choose(option, row) {
+  const select = option.closest("select");
+  select.value = option.value;
+  const marked = document.querySelector("[data-row] input[type=checkbox]:checked");
+  const box = !marked && row && row.querySelector("input[type=checkbox]");
+  if (box) box.click();
+  const only = option.parentElement.querySelectorAll("option").length === 1;
+  (only && document.querySelector("[data-reason]") || select).focus();
+}
+for (const all of document.querySelectorAll("input[data-all]")) {
+  all.hidden = false;
+  all.addEventListener("change", () => {
+    for (const box of document.querySelectorAll("[data-row] input[type=checkbox]")) box.checked = all.checked;
+  });
 }
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const typing = event.target.matches("textarea, select, input:not([type=checkbox], [type=radio])");
   if (typing) { if (event.key === "Escape") event.target.blur(); return; }
   const row = rows()[at];
-  if (event.key === "j") move(1);
-  else if (event.key === "k") move(-1);
+  const arrows = document.querySelector("[data-worklist]");
+  const option = document.querySelector(`option[data-key="${CSS.escape(event.key)}"]`);
+  if (event.key === "j" || (arrows && event.key === "ArrowDown")) move(1);
+  else if (event.key === "k" || (arrows && event.key === "ArrowUp")) move(-1);
+  else if (option) choose(option, row);
   else if (event.key === "x" && row) { const box = row.querySelector("input[type=checkbox]"); if (box) box.click(); }
   else if (event.key === "/") { const box = document.querySelector("[data-search]"); if (!box) return; box.focus(); }
   else {
@@ -77,4 +96,16 @@ document.addEventListener("keydown", (event) => {
     if (anywhere.matches("input, textarea, select")) anywhere.focus();
   }
   event.preventDefault();
+});
+
+/** A mistake leads to its place in the text. */
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-line]");
+  const field = button && document.querySelector("textarea.code");
+  if (!field) return;
+  const before = field.value.split("\n").slice(0, button.dataset.line - 1);
+  const at = before.reduce((length, line) => length + line.length + 1, 0) + Number(button.dataset.column) - 1;
+  field.focus();
+  field.setSelectionRange(at, at);
+  field.scrollTop = (before.length - 5) * parseFloat(getComputedStyle(field).lineHeight || "20");
 });

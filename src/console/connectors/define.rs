@@ -10,7 +10,7 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use connectors::{complaint::Channel, contract::Mistake, entry::ConnectorName};
+use connectors::{complaint::Channel, contract::Mistake, entry::ConnectorName, registry::AdapterKind};
 use serde_json::{Value, json};
 
 use super::{
@@ -110,9 +110,8 @@ struct Draft {
 }
 
 impl Draft {
-    fn schema(&self) -> Result<Value, Trouble> {
-        let kind = self.definition.kind().map_err(|error| Trouble::invalid(error.to_string()))?;
-        Ok(kind.info().schema.to_value())
+    fn adapter(&self) -> Result<AdapterKind, Trouble> {
+        self.definition.kind().map_err(|error| Trouble::invalid(error.to_string()))
     }
 
     fn page(
@@ -124,7 +123,7 @@ impl Draft {
         name_wrong: Option<&'static str>,
     ) -> Result<Response, Trouble> {
         let settings = Value::Object(self.definition.settings.clone());
-        let mut all = fields(&self.schema()?, &settings, visitor.lang);
+        let mut all = fields(self.adapter()?, &settings, visitor.lang);
         let others = form::told(&mut all, form, mistakes);
         let (mut first, rest): (Vec<Field>, Vec<Field>) = all
             .into_iter()
@@ -320,7 +319,7 @@ fn fill(
     copied: &std::collections::BTreeMap<String, String>,
 ) -> Result<Result<Complete, Vec<Mistake>>, Trouble> {
     let before = Value::Object(draft.definition.settings.clone());
-    let all = fields(&draft.schema()?, &before, crate::console::words::Lang::Zh);
+    let all = fields(draft.adapter()?, &before, crate::console::words::Lang::Zh);
     // One name a save: a file is never written over, so a change that fails leaves the old secret in use.
     let mark = secret_token().map_err(|_| Trouble::new(StatusCode::INTERNAL_SERVER_ERROR, "internal"))?;
     let mark: String = mark.chars().filter(char::is_ascii_alphanumeric).take(12).collect();

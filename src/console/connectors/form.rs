@@ -1,9 +1,10 @@
 //! A form made of an adapter's settings schema (JSON Schema): a field for each setting, and back again. What has no form of its
 //! own (a mapping, a request) is edited as JSON. A secret goes in and never comes out.
 
-use connectors::contract::Mistake;
+use connectors::{contract::Mistake, registry::AdapterKind};
 use serde_json::{Map, Value};
 
+use super::settings::setting;
 use crate::console::{access::Form, words::Lang};
 
 /// Tables in tables that are taken apart; what lies deeper is JSON.
@@ -76,12 +77,30 @@ impl Field {
     }
 }
 
-/// The fields of a schema, filled with settings.
-pub(super) fn fields(schema: &Value, settings: &Value, lang: Lang) -> Vec<Field> {
+/// The fields of an adapter's schema, filled with settings.
+pub(super) fn fields(adapter: AdapterKind, settings: &Value, lang: Lang) -> Vec<Field> {
+    let schema = adapter.info().schema.to_value();
     let mut fields = Vec::new();
-    collect(schema, schema, settings, "", true, 0, lang, &mut fields);
+    collect(&schema, &schema, settings, "", true, 0, lang, &mut fields);
     fields.truncate(MAX_FIELDS);
+    if lang == Lang::Zh {
+        for field in &mut fields {
+            say_in_chinese(adapter, field);
+        }
+    }
     fields
+}
+
+/// The schema is in English.
+fn say_in_chinese(adapter: AdapterKind, field: &mut Field) {
+    let Some(setting) = setting(adapter, &field.pointer) else { return };
+    field.label.clone_from(&setting.title);
+    field.hint.clone_from(&setting.hint);
+    for (word, about) in &mut field.choices {
+        if let Some(chinese) = setting.choice(word) {
+            chinese.clone_into(about);
+        }
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "one step of a walk over two trees")]
@@ -362,19 +381,14 @@ pub(super) fn told(fields: &mut [Field], form: Option<&Form>, mistakes: &[Mistak
 
 #[cfg(test)]
 mod tests {
-    use connectors::registry::AdapterKind;
     use serde_json::json;
 
     use super::*;
 
-    fn schema(adapter: AdapterKind) -> Value {
-        adapter.info().schema.to_value()
-    }
-
     #[test]
     fn every_adapter_has_a_form() {
         for adapter in AdapterKind::ALL {
-            let fields = fields(&schema(adapter), &json!({}), Lang::Zh);
+            let fields = fields(adapter, &json!({}), Lang::Zh);
             assert!(!fields.is_empty(), "{adapter:?}");
             // A portal works as it comes: everything it has may be left as it is.
             assert!(adapter == AdapterKind::Portal || fields.iter().any(|field| field.required), "{adapter:?}");
@@ -383,8 +397,7 @@ mod tests {
 
     #[test]
     fn a_mailbox_is_filled_in_and_its_secret_does_not_come_back() {
-        let schema = schema(AdapterKind::Mailbox);
-        let empty = fields(&schema, &json!({}), Lang::En);
+        let empty = fields(AdapterKind::Mailbox, &json!({}), Lang::En);
         let kind = |pointer: &str| empty.iter().find(|field| field.pointer == pointer).unwrap().kind;
         assert_eq!(
             ["/host", "/port", "/password", "/idle", "/tls", "/own_addresses", "/smtp/host"].map(kind),
@@ -411,7 +424,7 @@ mod tests {
         assert_eq!(filled.settings["port"], 1993);
         assert!(AdapterKind::Mailbox.mistakes(&filled.settings).is_empty(), "{:?}", filled.settings);
 
-        let again = fields(&schema, &filled.settings, Lang::En);
+        let again = fields(AdapterKind::Mailbox, &filled.settings, Lang::En);
         let secret = again.iter().find(|field| field.pointer == "/password").unwrap();
         assert!(secret.set && secret.value.is_empty());
         let kept =
@@ -425,7 +438,7 @@ mod tests {
 
     #[test]
     fn mistakes_stand_beside_their_fields() {
-        let mut empty = fields(&schema(AdapterKind::Mailbox), &json!({}), Lang::En);
+        let mut empty = fields(AdapterKind::Mailbox, &json!({}), Lang::En);
         let mistakes: Vec<Mistake> = AdapterKind::Mailbox
             .mistakes(&json!({ "host": "a", "port": 0, "smtp": { "host": "b" } }))
             .into_iter()

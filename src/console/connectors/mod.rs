@@ -6,13 +6,17 @@
 //! | `presets` | what connectors are made from |
 //! | `define` | making and changing a connector; its secrets |
 //! | `reading` | trying it, and looking at what a cursor would bring |
+//! | `settings` | what the settings are called in Chinese |
+//! | `compare` | what its source holds beside what was stored |
 
+pub(super) mod compare;
 pub(super) mod define;
 mod form;
 mod presets;
 pub(super) mod reading;
+mod settings;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use askama::Template;
 use axum::{
@@ -21,6 +25,7 @@ use axum::{
     response::Response,
 };
 use connectors::{contract::Cursor, entry::ConnectorName};
+use jiff::Timestamp;
 
 use super::{
     Console,
@@ -30,8 +35,10 @@ use super::{
     trouble::Trouble,
 };
 use crate::{
+    alarms::AlarmKind,
     config::ConnectorDefinition,
     store::{
+        alarms::Alarm,
         connectors::{Health, Origin, Run, StoredConnector},
         journal::Act,
     },
@@ -39,6 +46,8 @@ use crate::{
 
 /// Runs that are shown.
 const RUNS: i64 = 30;
+/// Open alarms that are looked through.
+const ALARMS: i64 = 1000;
 /// Minutes for which a connector can be paused.
 const PAUSES: [u32; 4] = [15, 60, 240, 1440];
 
@@ -68,10 +77,12 @@ pub(super) async fn list(
     let (lang, now) = (visitor.lang, console.clock.now());
     let mut health = console.store.healths().await?;
     let pauses = console.store.pauses().await?;
+    let silences = silences(&console).await?;
     let rows = console.store.connectors().await?.into_iter().map(|stored| {
         let health = health.remove(stored.name.as_str());
         let pause = pauses.iter().find(|(name, _)| name == stored.name.as_str()).map(|(_, until)| *until);
-        let (state, class) = state_words(&stored, health.as_ref(), pause, now, lang);
+        let silent = silences.get(stored.name.as_str()).copied();
+        let (state, class) = state_words(&stored, health.as_ref(), (pause, silent), now, lang);
         Row {
             name: stored.name.to_string(),
             channel: lang.of("channel", stored.channel.as_str()),
@@ -108,6 +119,21 @@ struct DetailPage {
     steps: Option<Vec<reading::Step>>,
     /// What a cursor would bring.
     preview: Option<reading::Preview>,
+    /// The last comparisons with what its source holds, newest first.
+    comparisons: Vec<compare::Comparison>,
+    /// Hours that a comparison can go back.
+    spans: [u32; 4],
+}
+
+/// Since when connectors are silent unusually long, by name: where the watch has raised an alarm about it.
+pub(super) async fn silences(console: &Console) -> Result<BTreeMap<String, Timestamp>, Trouble> {
+    Ok(silent(&console.store.alarms(true, None, ALARMS).await?))
+}
+
+/// The silent ones among open alarms.
+pub(super) fn silent(open: &[Alarm]) -> BTreeMap<String, Timestamp> {
+    let silent = open.iter().filter(|alarm| alarm.kind == AlarmKind::ConnectorSilent);
+    silent.filter_map(|alarm| Some((alarm.connector.as_ref()?.to_string(), alarm.since))).collect()
 }
 
 async fn found(console: &Console, name: &str) -> Result<StoredConnector, Trouble> {
@@ -130,11 +156,15 @@ async fn detail(
     let (lang, now) = (visitor.lang, console.clock.now());
     let health = console.store.health(&stored.name).await?;
     let pause = console.store.pauses().await?.into_iter().find(|(name, _)| name == stored.name.as_str());
-    let (state, class) = state_words(&stored, health.as_ref(), pause.map(|(_, until)| until), now, lang);
+    let silent = silences(console).await?.get(stored.name.as_str()).copied();
+    let pauses = (pause.map(|(_, until)| until), silent);
+    let (state, class) = state_words(&stored, health.as_ref(), pauses, now, lang);
     let definition = definition(&stored).ok();
     html(&DetailPage {
         page: Page::new(visitor, "connectors", now),
         runs: console.store.runs(&stored.name, RUNS).await?,
+        comparisons: compare::last(console, &stored.name, lang).await?,
+        spans: compare::SPANS,
         channel: lang.of("channel", stored.channel.as_str()),
         origin: stored.origin,
         origin_words: lang.of("origin", stored.origin.as_str()),

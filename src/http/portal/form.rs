@@ -76,6 +76,12 @@ pub(super) async fn take(
         Ok(sent) => sent,
         Err(unread) => return unread.answer(&portal, &desk, form),
     };
+    if let Some(wanted) = &sent.switch {
+        // The same form in other words: what was typed stays, and is not sent yet.
+        let shown = Shown { ticket: sent.ticket.clone(), typed: Some(&sent.submission), ..Shown::default() };
+        let frame = portal.frame(Language::of(Some(wanted)), Some(&desk), "form");
+        return page::form(StatusCode::OK, frame, &desk.name, form.terms(), &shown);
+    }
     let words = Language::of(sent.language.as_deref()).words();
     match portal.receive(&desk, form, words, &sent, from_elsewhere, client).await {
         Ok(response) => response,

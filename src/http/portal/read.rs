@@ -19,6 +19,8 @@ pub(super) struct Sent {
     pub(super) ticket: String,
     /// The language of the page.
     pub(super) language: Option<String>,
+    /// The language that the page is wanted in instead: nothing is sent then.
+    pub(super) switch: Option<String>,
     /// Whether what nobody sees was filled in.
     pub(super) trapped: bool,
     /// What is wrong with files that were read past.
@@ -84,6 +86,7 @@ impl Sent {
             "email" => &mut submission.email,
             "ticket" => &mut self.ticket,
             "lang" => return self.language = Some(text),
+            "switch" => return self.switch = Some(text),
             "kind" => return submission.kind = Some(text).filter(|kind| !kind.is_empty()),
             "wants_answer" => return submission.wants_answer = said(&text),
             "public" => return submission.public = said(&text),
