@@ -165,7 +165,7 @@ pub fn compare(left: &Signature, right: &Signature, frequencies: &Frequencies) -
     let (left_all, right_all) = (frequencies.total(&left.grams), frequencies.total(&right.grams));
     let wording = share(common, (left_all * right_all).sqrt());
     let shared = left.grams.iter().filter(|gram| right.grams.binary_search(gram).is_ok()).count();
-    let (beyond, title_beyond) = beyond_names(left, right, frequencies);
+    let (beyond, title_beyond, title_both) = beyond_names(left, right, frequencies);
     let names = shared_names(left, right);
     let exact = shares_exact(left, right);
     let main = |signature: &Signature, id| signature.topics.iter().any(|topic| topic.head && topic.id == id);
@@ -184,7 +184,7 @@ pub fn compare(left: &Signature, right: &Signature, frequencies: &Frequencies) -
     let mut conflicts = conflicts(left, right, !names.is_empty(), exact);
     // Who writes the same text again under another title means the same.
     let copies = wording >= COPY && beyond >= COPY;
-    if !(copies || title_least >= TITLES && beyond >= MUCH) {
+    if !(copies || title_both >= TITLES && beyond >= MUCH) {
         conflicts.extend(other_trouble(left, right));
     }
     let ranked = |signature: &Signature, text: &String| {
@@ -218,9 +218,9 @@ pub fn compare(left: &Signature, right: &Signature, frequencies: &Frequencies) -
     }
 }
 
-/// How much of the shorter complaint stands in the longer, and of the better contained title in the other complaint, the
-/// word pieces of both one's names left out.
-fn beyond_names(left: &Signature, right: &Signature, frequencies: &Frequencies) -> (f32, f32) {
+/// How much of the shorter complaint stands in the longer, and of the better and the worse contained title in the other
+/// complaint, the word pieces of both one's names left out.
+fn beyond_names(left: &Signature, right: &Signature, frequencies: &Frequencies) -> (f32, f32, f32) {
     let mut named: Vec<u32> = Vec::new();
     for name in left.names.iter().chain(&right.names) {
         let starts: Vec<usize> =
@@ -243,12 +243,9 @@ fn beyond_names(left: &Signature, right: &Signature, frequencies: &Frequencies) 
     let (ours, theirs) = (rest(&left.grams), rest(&right.grams));
     let (our_title, their_title) = (rest(&left.head), rest(&right.head));
     let beyond = part(&ours, &theirs, frequencies.total(&ours).min(frequencies.total(&theirs)));
-    let title = part(&our_title, &theirs, frequencies.total(&our_title)).max(part(
-        &their_title,
-        &ours,
-        frequencies.total(&their_title),
-    ));
-    (beyond, title)
+    let one = part(&our_title, &theirs, frequencies.total(&our_title));
+    let other = part(&their_title, &ours, frequencies.total(&their_title));
+    (beyond, one.max(other), one.min(other))
 }
 
 fn in_title(signature: &Signature, topic: u32) -> bool {

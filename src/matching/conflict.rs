@@ -106,7 +106,8 @@ pub(super) fn conflicts(left: &Signature, right: &Signature, share_names: bool, 
         };
         // Roads, villages, towns and districts are told loosely; where an estate or a company agrees they do not count.
         let exacting = kind == NameKind::Village || (EXACT.contains(&kind) && kind != NameKind::Place);
-        let excused = if exacting { share_exact } else { share_names };
+        // Two districts have estates of one name.
+        let excused = kind != NameKind::Region && if exacting { share_exact } else { share_names };
         if apart && !excused {
             found.push(Conflict::Name(kind, one.text.clone(), other.text.clone()));
         }

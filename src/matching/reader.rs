@@ -69,11 +69,24 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads numbers that tell things apart, and nothing else.
-    pub(super) fn read_numbers(&mut self, text: &str) {
+    /// Reads numbers that tell things apart and regions, and nothing else.
+    pub(super) fn read_address(&mut self, text: &str) {
         for run in runs(text) {
             self.units(&run, true);
+            self.regions(&run, true);
         }
+    }
+
+    /// Regions other than the city itself, and where in the run they stand.
+    fn regions(&mut self, run: &str, head: bool) -> Vec<(usize, usize)> {
+        let found: Vec<(usize, usize)> = self.vocabulary.regions.find(run).map(|(from, to, ())| (from, to)).collect();
+        for (from, to) in &found {
+            if run[*from..*to] != self.vocabulary.home {
+                let core = u8::try_from(run[*from..*to].chars().count()).unwrap_or(u8::MAX);
+                self.name(Name { kind: NameKind::Region, text: run[*from..*to].to_owned(), core, head });
+            }
+        }
+        found
     }
 
     /// Reads names, and nothing else.
@@ -112,6 +125,13 @@ impl<'a> Reader<'a> {
         self.pieces(&text[start..]);
     }
 
+    /// Whether a text begins with a number that counts a part of an address or a date.
+    fn counts(&self, text: &str) -> bool {
+        let rest = text.trim_start_matches(|one: char| one.is_ascii_digit());
+        rest.len() < text.len()
+            && (rest.starts_with(['月', '日']) || self.vocabulary.units.iter().any(|(word, _)| rest.starts_with(word)))
+    }
+
     /// Pairs and triples of tokens; a token is a character, or a run of Latin letters and digits.
     fn pieces(&mut self, text: &str) {
         let mut starts: Vec<usize> = Vec::with_capacity(text.len() / 3 + 1);
@@ -127,6 +147,10 @@ impl<'a> Reader<'a> {
         for size in [2, 3] {
             for window in starts.windows(size + 1) {
                 let (Some(from), Some(to)) = (window.first(), window.last()) else { continue };
+                // Addresses and dates say where and when, not what: two matters of one flat and day share them.
+                if window[..size].iter().any(|start| self.counts(&text[*start..])) {
+                    continue;
+                }
                 self.piece(gram(&text[*from..*to]));
             }
         }
@@ -136,14 +160,7 @@ impl<'a> Reader<'a> {
     fn names(&mut self, run: &str, head: bool) -> Vec<(usize, usize)> {
         let mut floor = 0;
         let mut spans: Vec<(usize, usize)> = Vec::new();
-        let mut regions: Vec<(usize, usize)> = Vec::new();
-        for (from, to, ()) in self.vocabulary.regions.find(run) {
-            regions.push((from, to));
-            if run[from..to] != self.vocabulary.home {
-                let core = u8::try_from(run[from..to].chars().count()).unwrap_or(u8::MAX);
-                self.name(Name { kind: NameKind::Region, text: run[from..to].to_owned(), core, head });
-            }
-        }
+        let regions = self.regions(run, head);
         // The name that ended last, and where: 锦绣花园 + 小区 is one name.
         let mut last: Option<(usize, usize)> = None;
         let mut at = 0;

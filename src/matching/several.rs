@@ -11,6 +11,13 @@ const PART_LIMIT: usize = 20;
 /// Sentences of one text that are looked at.
 const SENTENCE_LIMIT: usize = 200;
 
+/// Characters of a text in which a list is one of requests; longer letters number what belongs to one story.
+const LETTER: usize = 500;
+/// Characters before a list: whoever tells more is telling one story.
+const LEAD_LIMIT: usize = 80;
+/// Characters of a text in which "besides" begins another request; in longer ones it goes on with the same.
+const SHORT: usize = 300;
+
 /// Beginnings of a sentence that speaks of something else.
 const ALSO: [&str; 18] = [
     "另外",
@@ -61,7 +68,7 @@ const LABELS: [&str; 10] = ["地点", "时间", "事件", "诉求", "姓名", "�
 /// The fields of the different things that a text asks for, none where it asks for one.
 pub(super) fn several(title: &str, body: &str, vocabulary: &Vocabulary) -> Vec<u32> {
     let mut parts: Vec<Vec<u32>> = Vec::new();
-    if REASONS.iter().any(|word| body.contains(word)) {
+    if body.chars().nth(LETTER).is_some() || REASONS.iter().any(|word| body.contains(word)) {
         return Vec::new();
     }
     for text in parts_of(body) {
@@ -88,10 +95,14 @@ pub(super) fn several(title: &str, body: &str, vocabulary: &Vocabulary) -> Vec<u
 fn parts_of(body: &str) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     let (mut current, mut listed) = (String::new(), false);
+    let short = body.chars().nth(SHORT).is_none();
     for sentence in body.split(['\n', '。', '；', ';', '！', '!', '？', '?']).take(SENTENCE_LIMIT) {
         let sentence = sentence.trim();
         let numbered = is_numbered(sentence);
-        if numbered || ALSO.iter().any(|words| sentence.starts_with(words)) {
+        if numbered || short && ALSO.iter().any(|words| sentence.starts_with(words)) {
+            if numbered && !listed && current.chars().nth(LEAD_LIMIT).is_some() {
+                return Vec::new();
+            }
             // What stands before a list introduces it; what stands before "besides" is a part.
             if (listed || !numbered) && !current.is_empty() {
                 parts.push(std::mem::take(&mut current));

@@ -116,7 +116,7 @@ impl Signature {
         let mut head = std::mem::take(&mut reader.grams);
         // Where people live they say at the beginning, whatever the title.
         let lead = first(body, UNIT_LEAD);
-        reader.read_numbers(lead);
+        reader.read_address(lead);
         if !reader.signature.names.iter().any(|name| name.kind != NameKind::Region) {
             reader.read_names(lead);
         }
