@@ -301,13 +301,9 @@ async fn a_ruling_can_be_taken_back_until_it_takes_effect() {
     for words in ["经电话核实", "第六条", &issued.ticket.unwrap().to_string(), "entry.decide"] {
         assert!(story.text.contains(words), "{words}: {}", story.text);
     }
-    let acts = |id: &str| {
-        let id = id.to_owned();
-        let store = bench.store.clone();
-        async move {
-            let trail = store.audit_of(&id, "entry.", 10).await.unwrap();
-            trail.into_iter().map(|row| row.action).rev().collect::<Vec<_>>()
-        }
+    let acts = async |id: &str| {
+        let trail = bench.store.audit_of(id, "entry.", 10).await.unwrap();
+        trail.into_iter().map(|row| row.action).rev().collect::<Vec<_>>()
     };
     assert_eq!(acts(&ids[0]).await, ["entry.decide", "entry.undo"]);
     assert_eq!(acts(&ids[1]).await, ["entry.decide"]);
