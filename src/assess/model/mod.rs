@@ -35,7 +35,7 @@ const WORDS: usize = 5;
 const EDGE: char = '|';
 
 /// Letters at the edge of a run that say nothing to a reader.
-const PARTICLES: &str = "了的个把我你他她它就是也都在又还和跟着呢吗啊吧一这那";
+const PARTICLES: &str = "了的个把我你他她它就是也都在又还和跟呢吗啊吧一这那";
 
 /// What the first line of a file says.
 const FORM: &str = "jiesu-model 1";
