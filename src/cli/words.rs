@@ -154,6 +154,12 @@ pub(crate) fn state(stored: &StoredConnector, health: Option<&Health>, now: Time
     }
 }
 
+/// What the trained model sees.
+pub(crate) fn signal(signal: &jiesu::assess::Signal) -> String {
+    let what = if signal.urgency == Urgency::Emergency { "像险情" } else { "像水电气暖断供" };
+    format!("{what}，{} / 100（{}；版本 {}）", signal.score, signal.words.join("、"), signal.model)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,10 +229,4 @@ mod tests {
         assert_eq!(span(Duration::from_secs(7199)), "119 分钟");
         assert_eq!(span(Duration::from_hours(72)), "3 天");
     }
-}
-
-/// What the trained model sees.
-pub(crate) fn signal(signal: &jiesu::assess::Signal) -> String {
-    let what = if signal.urgency == Urgency::Emergency { "像险情" } else { "像水电气暖断供" };
-    format!("{what}，{} / 100（{}；版本 {}）", signal.score, signal.words.join("、"), signal.model)
 }

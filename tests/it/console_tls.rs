@@ -98,7 +98,7 @@ async fn the_console_is_served_over_tls_and_not_without() {
         .await
         .unwrap();
     let mut answer = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(60), plain.read_to_end(&mut answer)).await.expect("hung up");
+    let read = tokio::time::timeout(Duration::from_mins(1), plain.read_to_end(&mut answer)).await.expect("hung up");
     assert!(read.is_err() || !String::from_utf8_lossy(&answer).contains("HTTP/"), "answered without TLS");
     gateway.stop().await;
 }

@@ -1,4 +1,4 @@
-//! The duty desk: told by the robots of WeCom, DingTalk and Feishu in their own forms, and by mail.
+//! The duty desk: told by the robots of `WeCom`, `DingTalk` and Feishu in their own forms, and by mail.
 
 use std::sync::{
     Arc, Mutex,

@@ -82,9 +82,9 @@ async fn two_addresses(dialect: Dialect, setting: &str, tickets: usize) {
 
     // One that is guided is so once: the second copy tells its petitioner nothing more, unless the setting says so.
     let bribes = letter(&from, 2, BRIBES.0, BRIBES.1);
-    boxes.iter().for_each(|own| {
+    for own in &boxes {
         own.deliver(&bribes);
-    });
+    }
     store.settled(4).await;
     let mut told = 0;
     for summary in store.all_entries().await.into_iter().take(2) {
@@ -193,9 +193,9 @@ async fn mail_from_before_the_quiet_day_is_taken_in_without_notices() {
     ));
     store.settled(2).await;
     for summary in store.all_entries().await {
-        let story = store.entry(summary.id).await.unwrap();
-        assert_eq!(story.summary.place, Place::Ticket);
-        assert_eq!(story.notices.len(), usize::from(story.summary.connector.as_str() == "new"), "{story:?}");
+        let told = store.entry(summary.id).await.unwrap();
+        assert_eq!(told.summary.place, Place::Ticket);
+        assert_eq!(told.notices.len(), usize::from(told.summary.connector.as_str() == "new"), "{told:?}");
     }
     gateway.stop().await;
 }

@@ -47,7 +47,7 @@ fn admitted(platform: &Platform, headers: &HeaderMap, parameters: &BTreeMap<Stri
     let joined: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let text = format!("{}|{time}|{nonce}", joined.join("&"));
     let expected = Hmac::<Sha256>::new_from_slice(KEY.as_bytes()).unwrap().chain_update(text).finalize().into_bytes();
-    let expected: String = expected.iter().map(|byte| format!("{byte:02x}")).collect();
+    let expected = expected.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     let fresh = time.parse::<i64>().is_ok_and(|time| (now().as_second() - time).abs() < 300);
     let mut held = platform.lock().unwrap();
     let admitted = fresh && signature == expected && held.nonces.insert(nonce.to_owned());

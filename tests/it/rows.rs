@@ -40,7 +40,9 @@ fn sources(folder: &Path, text: &mut String) {
 fn the_page_of_failures_names_tests_that_there_are() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut text = String::new();
-    ["src", "tests", "connectors"].into_iter().for_each(|folder| sources(&root.join(folder), &mut text));
+    for folder in ["src", "tests", "connectors"] {
+        sources(&root.join(folder), &mut text);
+    }
     let page = include_str!("../../docs/failures.md");
     let is_name = |word: &&str| {
         word.matches('_').count() > 1
