@@ -74,7 +74,8 @@ impl Assessor {
         }
         let (found, meaningful) = self.find(&complaint);
         let old = complaint.made_at.is_some_and(|made| received_at.duration_since(made.at) > HAPPENING_NOW);
-        let sight = support::look(&self.rules, &complaint);
+        // Mere courtesy (你好) says nothing that a model could weigh.
+        let sight = if meaningful == 0 { None } else { support::look(&self.rules, &complaint) };
         let classified = classify::classify(&self.rules, &found, meaningful, (channel, complaint.label.as_deref()));
         let asks = classified.plausible.iter().any(|kind| matches!(kind, Kind::Consult | Kind::Suggest));
         let filled = [
