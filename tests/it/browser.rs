@@ -156,9 +156,12 @@ impl Browser {
         self.client.find_all(Locator::Css(selector)).await.unwrap().len()
     }
 
-    /// What is read at an element.
+    /// What is read at an element; where it belonged to a page that was just being left, at the one on the page that came.
     pub(crate) async fn text(&self, selector: &str) -> String {
-        self.find(selector).await.text().await.unwrap()
+        match self.find(selector).await.text().await {
+            Err(left) if left.is_stale_element_reference() => self.find(selector).await.text().await.unwrap(),
+            read => read.unwrap(),
+        }
     }
 
     /// What is read on the whole page.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     browser::{Browser, Screen, Scripts},
-    harness::{Gateway, Holdings as _, Site},
+    harness::{Gateway, Holdings as _, Site, eventually},
 };
 
 pub(crate) const TOKEN: &str = "token-of-the-page-of-the-city";
@@ -265,8 +265,8 @@ async fn by_keyboard_alone_a_citizen_gets_a_ticket_and_mistakes_keep_what_was_ty
     // And on to the state, without typing the code.
     browser.tab_to("button.second").await;
     browser.keys(Key::Enter).await;
+    eventually("the state's page", async || browser.address().await.ends_with("/status").then_some(())).await;
     assert_eq!(browser.text("#ticket-number").await, ticket);
-    assert!(browser.address().await.ends_with("/status"));
     browser.close().await;
 }
 
